@@ -1,0 +1,10 @@
+//! What the BPF programs and user space share: record layouts, counters, settings, limits.
+//!
+//! Everything here is plain integers in `repr(C)`, no logic, no `bool`, no `Option`, no enum: bytes that
+//! come out of the ring are data from outside and are decoded with checks in `map-trace/src/decode`.
+#![no_std]
+
+pub mod counters;
+pub mod limits;
+pub mod record;
+pub mod settings;

@@ -1,0 +1,81 @@
+//! Ring records. Each starts with a [`Header`]; `Header::size` is the whole record's bytes.
+//!
+//! Times are `bpf_ktime_get_ns`: CLOCK_MONOTONIC, nanoseconds.
+
+mod aggregate;
+mod exec;
+mod exit;
+mod fork;
+mod memory_call;
+mod page_fault;
+mod signal;
+mod stack;
+
+pub use aggregate::{AggregateKey, AggregateValue, pte_class};
+pub use exec::ExecRecord;
+pub use exit::ExitRecord;
+pub use fork::ForkRecord;
+pub use memory_call::MemoryCallRecord;
+pub use page_fault::PageFaultRecord;
+pub use signal::SignalRecord;
+pub use stack::StackRecord;
+
+/// Kinds of record; the value of [`Header::kind`] and the index of `counters::Counters::kinds`.
+pub mod kind {
+    pub const PAGE_FAULT_USER: u32 = 0;
+    pub const PAGE_FAULT_KERNEL: u32 = 1;
+    pub const MPROTECT: u32 = 2;
+    pub const PKEY_MPROTECT: u32 = 3;
+    pub const MMAP: u32 = 4;
+    pub const MUNMAP: u32 = 5;
+    pub const MREMAP: u32 = 6;
+    pub const BRK: u32 = 7;
+    pub const MADVISE: u32 = 8;
+    pub const SIGNAL: u32 = 9;
+    pub const FORK: u32 = 10;
+    pub const EXEC: u32 = 11;
+    pub const EXIT: u32 = 12;
+    /// A user stack; interned, not an event, so not counted as one.
+    pub const STACK: u32 = 13;
+    pub const PTE_SAMPLE: u32 = 14;
+    pub const WATCH_HIT: u32 = 15;
+    pub const COUNT: usize = 16;
+}
+
+/// Bits of [`Header::flags`].
+pub mod flag {
+    /// A mapping call of the same process was between entry and exit at this moment.
+    pub const MAPPING_IN_FLIGHT: u32 = 1;
+    /// The call was entered but its return was never seen (the thread died in it).
+    pub const NO_RETURN: u32 = 2;
+    /// The page-table entry was read twice with different values.
+    pub const PTE_UNSTABLE: u32 = 4;
+    /// The page-table walk was not done or could not be finished.
+    pub const PTE_UNREAD: u32 = 8;
+    /// Fork made a thread of the same process.
+    pub const THREAD: u32 = 16;
+    /// Fork made a process that shares the parent's address space (vfork, CLONE_VM).
+    pub const SHARED_MM: u32 = 32;
+    /// Exit of the process's last thread.
+    pub const LAST_THREAD: u32 = 64;
+    /// The signal was generated but not delivered (blocked, ignored, or the thread died first).
+    pub const UNDELIVERED: u32 = 128;
+    /// The new process is followed.
+    pub const FOLLOWED: u32 = 256;
+}
+
+/// Start of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Header {
+    pub kind: u32,
+    /// Bytes of the whole record.
+    pub size: u32,
+    pub ktime_ns: u64,
+    pub tgid: u32,
+    pub tid: u32,
+    pub cpu: u32,
+    pub flags: u32,
+    /// Hash of the user stack, 0 when none was taken.
+    pub stack: u64,
+}

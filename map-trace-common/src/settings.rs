@@ -1,0 +1,49 @@
+//! What user space tells the programs before they load, as one read-only global.
+
+/// Value of an offset that the running kernel's BTF does not have.
+pub const NO_OFFSET: u32 = u32::MAX;
+
+/// Settings of a session. Offsets are bytes, [`NO_OFFSET`] where unknown.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Settings {
+    /// Events delivered in full per group; `u64::MAX` for `--detail all`.
+    pub detail: u64,
+    /// Kernel virtual address of physical address 0 (`page_offset_base`), 0 when not calibrated.
+    pub direct_map: u64,
+    /// Mask of the frame bits in a page-table entry, without an SME C-bit.
+    pub frame_mask: u64,
+    /// Physical address (frame bits) of the shared zero page, 0 when not known.
+    pub zero_frame: u64,
+    /// Physical address (frame bits) of the huge zero page, 0 when not known.
+    pub huge_zero_frame: u64,
+    /// Page-table levels: 4 or 5; 0 switches the walk off.
+    pub levels: u32,
+    /// 1: children are followed.
+    pub follow_forks: u32,
+    /// 1: fault stalls are measured (see `record::FaultEndRecord`).
+    pub measure_stall: u32,
+    /// `sizeof` of a kernel stack (`THREAD_SIZE`).
+    pub thread_size: u32,
+    /// `TOP_OF_KERNEL_STACK_PADDING`.
+    pub stack_padding: u32,
+    pub task_mm: u32,
+    pub task_tgid: u32,
+    pub task_pid: u32,
+    pub task_stack: u32,
+    pub task_min_flt: u32,
+    pub task_maj_flt: u32,
+    pub task_exit_code: u32,
+    pub task_pagefault_disabled: u32,
+    pub task_signal: u32,
+    pub signal_live: u32,
+    pub mm_pgd: u32,
+    pub mm_start_code: u32,
+    pub mm_end_code: u32,
+    pub mm_start_stack: u32,
+    pub mm_start_brk: u32,
+    pub mm_brk: u32,
+    pub siginfo_code: u32,
+    pub siginfo_addr: u32,
+    pub sigaction_handler: u32,
+}

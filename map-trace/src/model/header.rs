@@ -1,0 +1,106 @@
+//! First and last line of a trace.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::loss::Loss;
+use super::summary::{Claim, Control, Executable, Status, Witnesses};
+
+/// Schema of the trace file.
+pub const TRACE_SCHEMA: &str = "map-trace/trace/1";
+
+/// The machine the trace was taken on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Host {
+    pub hostname: String,
+    /// `uname -r`
+    pub kernel: String,
+    pub machine: String,
+    pub cpu: String,
+    pub cpus: u32,
+    /// From CPUID leaf 0x40000000; null on bare metal.
+    pub hypervisor: Option<String>,
+    /// `/sys/kernel/mm/transparent_hugepage/enabled`'s chosen word.
+    pub transparent_hugepages: Option<String>,
+}
+
+/// One probe that was attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Probe {
+    /// Name of the BPF program.
+    pub name: String,
+    /// `tp_btf:page_fault_user`, `raw_tp:page_fault_user`, `uprobe:/path:symbol+0x10`.
+    pub attach_point: String,
+    /// Event words it emits.
+    pub emits: Vec<String>,
+}
+
+/// How page-table entries were made readable, and what to keep in mind about them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Calibration {
+    /// Entries could be read and agreed with pagemap.
+    pub usable: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    pub levels: u32,
+    /// The shared zero page's frame was identified.
+    pub zero_page: bool,
+    /// Page-table isolation is on: the kernel's copy carries NX at the top level.
+    pub page_table_isolation: bool,
+    /// An encryption bit lies inside the frame field (AMD SME/SEV).
+    pub memory_encryption: bool,
+    /// Under a hypervisor these are the guest's entries.
+    pub guest: bool,
+    pub duration_ns: u64,
+    /// Only in the footer: the check was repeated after the run and agreed.
+    pub rechecked: Option<bool>,
+}
+
+/// First line.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HeaderLine {
+    pub schema: String,
+    /// Version of map-trace.
+    pub version: String,
+    /// CLOCK_MONOTONIC at the start, nanoseconds; event times count from here.
+    pub start_ns: u64,
+    /// CLOCK_REALTIME at the start, RFC 3339 UTC.
+    pub started: String,
+    pub argv: Vec<String>,
+    /// pids given to `attach`, else empty.
+    pub attached: Vec<u32>,
+    pub host: Host,
+    pub probes: Vec<Probe>,
+    pub calibration: Calibration,
+    pub executables: Vec<Executable>,
+    /// Options of the session, as given or defaulted.
+    pub options: BTreeMap<String, serde_json::Value>,
+}
+
+/// Last line: a file without it was cut short.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct FooterLine {
+    pub duration_ns: u64,
+    pub status: Status,
+    pub witnesses: Witnesses,
+    pub loss: Loss,
+    /// Kernel totals per record kind.
+    pub totals: BTreeMap<String, u64>,
+    /// Faults by mode and error code, exact: `{"user": {"6": 12}}`.
+    pub fault_codes: BTreeMap<String, BTreeMap<String, u64>>,
+    pub executables: Vec<Executable>,
+    pub controls: Vec<Control>,
+    pub calibration: Calibration,
+    pub claims: Vec<Claim>,
+    /// Stopped by `--duration`, `--max-events` or a signal before the program ended.
+    pub stopped_early: Option<String>,
+    /// CPU time map-trace's programs took, where the kernel keeps it (nanoseconds).
+    pub probe_ns: Option<u64>,
+}

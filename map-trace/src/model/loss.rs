@@ -1,0 +1,47 @@
+//! What was lost. Loss is a fact of the trace.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where every event went. `counted == delivered + aggregated + dropped`, or the run is void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Loss {
+    /// Events the kernel counted.
+    pub counted: u64,
+    /// Events that reached user space one by one.
+    pub delivered: u64,
+    /// Events counted by group in the kernel, not delivered one by one.
+    pub aggregated: u64,
+    /// Events counted but neither delivered nor aggregated.
+    pub dropped: u64,
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+    /// Events whose stack or address space is not known, so that their operation is not known.
+    pub unattributed: u64,
+    /// Time during which the target ran before the probes were armed.
+    pub blind_ns: u64,
+    /// Stacks that could not be sent.
+    pub stacks: u64,
+    /// Mapping records the kernel's side band lost.
+    pub mappings: u64,
+    /// Memory syscalls through the 32-bit entry, seen and not decoded.
+    pub compat_calls: u64,
+}
+
+impl Loss {
+    /// Every event is accounted for.
+    pub const fn sums(&self) -> bool {
+        self.counted == self.delivered + self.aggregated + self.dropped
+    }
+
+    /// Nothing was lost: absence of an event may be concluded.
+    pub const fn complete(&self) -> bool {
+        self.sums()
+            && self.dropped == 0
+            && self.undecodable == 0
+            && self.blind_ns == 0
+            && self.mappings == 0
+            && self.compat_calls == 0
+    }
+}

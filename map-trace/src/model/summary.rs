@@ -1,0 +1,232 @@
+//! The summary: what a run comes to.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::loss::Loss;
+use super::{Cause, Operation};
+
+/// Schema of the summary.
+pub const SUMMARY_SCHEMA: &str = "map-trace/summary/1";
+
+/// How the program ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Exit code.
+    Exited(i32),
+    /// Signal name.
+    Signaled(String),
+    /// Still running when the recording stopped.
+    Running,
+    /// Not known (the trace was cut short).
+    #[default]
+    Unknown,
+}
+
+/// An executable of the trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Executable {
+    pub path: String,
+    pub build_id: Option<String>,
+    /// `go`, `rust`, `c++`, `c`; null when not known.
+    pub language: Option<String>,
+    /// `go1.23.9`
+    pub go_version: Option<String>,
+    /// `hmap` or `swiss`; null when the program has no Go maps.
+    pub map_implementation: Option<String>,
+    /// No symbol table (Go's function table survives stripping).
+    pub stripped: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Program {
+    pub argv: Vec<String>,
+    pub status: Status,
+    pub executables: Vec<Executable>,
+}
+
+/// What the tracepoints counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TracepointWitness {
+    pub page_fault_user: u64,
+    pub page_fault_kernel: u64,
+    /// User-mode accesses to kernel addresses: refused, and not counted by perf. Not in the two above.
+    pub kernel_address: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PerfWitness {
+    pub page_faults: u64,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RusageWitness {
+    pub minor_faults: u64,
+    pub major_faults: u64,
+}
+
+/// Three independent counts of the same faults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Witnesses {
+    pub tracepoint: TracepointWitness,
+    /// Null when perf counters could not be opened.
+    pub perf: Option<PerfWitness>,
+    /// Null when the program is not our child.
+    pub rusage: Option<RusageWitness>,
+    /// Faults that ended in a signal or EFAULT: neither minor nor major.
+    pub refused: u64,
+    /// rusage minus perf: work the kernel did in the program's name without a fault (get_user_pages).
+    pub residue: Option<i64>,
+    /// tracepoints == perf page-faults == minor + major + refused.
+    pub balanced: bool,
+}
+
+/// How a count was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CountKind {
+    Exact,
+    LowerBound,
+    #[default]
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Count {
+    pub value: u64,
+    pub kind: CountKind,
+}
+
+/// One row of the operations table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OperationRow {
+    pub operation: Operation,
+    pub count: Count,
+    /// Events by kind; `signal` is the sum over signals here.
+    pub events: BTreeMap<String, u64>,
+    pub causes: BTreeMap<Cause, u64>,
+    /// Total time of faults and memory calls where measured, nanoseconds; null when none was.
+    pub stall_ns: Option<u64>,
+    #[serde(default)]
+    pub stall_p50_ns: Option<u64>,
+    #[serde(default)]
+    pub stall_p99_ns: Option<u64>,
+    /// Events by innermost operation, where it differs from this row's.
+    #[serde(default)]
+    pub sub_operations: Vec<SubOperationRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubOperationRow {
+    pub operation: Operation,
+    pub events: BTreeMap<String, u64>,
+    pub causes: BTreeMap<Cause, u64>,
+}
+
+/// Page-table samples of one phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PteTally {
+    pub samples: u64,
+    pub present: u64,
+    pub writable: u64,
+    pub read_only: u64,
+    pub not_present: u64,
+    pub no_execute: u64,
+    pub unstable: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PteSummary {
+    #[serde(flatten)]
+    pub total: PteTally,
+    pub during: BTreeMap<String, PteTally>,
+}
+
+/// A self-test of the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Control {
+    pub name: String,
+    pub expected: u64,
+    pub seen: u64,
+    pub passed: bool,
+    /// What a failure makes unusable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalidates: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictWord {
+    Supported,
+    Refuted,
+    #[default]
+    Inconclusive,
+}
+
+/// A judged claim.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Claim {
+    pub id: String,
+    pub statement: String,
+    pub verdict: VerdictWord,
+    pub expected: VerdictWord,
+    pub reason: String,
+    pub evidence: Vec<serde_json::Value>,
+}
+
+/// What a run comes to; the document of `--summary` and `report --format json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Summary {
+    pub schema: String,
+    pub program: Program,
+    pub duration_ns: u64,
+    pub witnesses: Witnesses,
+    pub loss: Loss,
+    pub events: EventTotals,
+    pub causes: BTreeMap<Cause, u64>,
+    pub operations: Vec<OperationRow>,
+    pub pte: PteSummary,
+    pub controls: Vec<Control>,
+    pub claims: Vec<Claim>,
+    /// The trace this was made from had no footer: it was cut short.
+    pub cut_short: bool,
+    /// Stopped before the program ended, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_early: Option<String>,
+    pub calibration: super::header::Calibration,
+}
+
+/// Events by kind; signals by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EventTotals {
+    pub page_fault: u64,
+    pub mprotect: u64,
+    pub pkey_mprotect: u64,
+    pub mmap: u64,
+    pub munmap: u64,
+    pub mremap: u64,
+    pub brk: u64,
+    pub madvise: u64,
+    pub signal: BTreeMap<String, u64>,
+    pub exec: u64,
+    pub fork: u64,
+    pub exit: u64,
+}
