@@ -4,6 +4,7 @@
 //! come out of the ring are data from outside and are decoded with checks in `map-trace/src/decode`.
 #![no_std]
 
+pub mod calibrate;
 pub mod counters;
 pub mod limits;
 pub mod record;
