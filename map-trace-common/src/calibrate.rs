@@ -1,5 +1,7 @@
 //! What calibration and its BPF program tell each other.
 
+use crate::page_tables::PageTables;
+
 /// Candidates tried in one run of the program.
 pub const CANDIDATES_PER_RUN: u32 = 256;
 
@@ -15,15 +17,12 @@ pub struct Calibrate {
     pub address: u64,
     /// GiB below the page-global directory to start the search at.
     pub first_candidate: u64,
-    pub frame_mask: u64,
-    /// Base of the direct map: 0 asks for a search, the answer stays 0 when none was found.
-    pub direct_map: u64,
+    /// How to walk. A `direct_map` of 0 asks for a search; it stays 0 when none was found.
+    pub tables: PageTables,
     /// Answer: virtual address of the page-global directory.
     pub pgd: u64,
     /// Answer: the entry.
     pub entry: u64,
     /// Answer: its level, 0 when it could not be read.
-    pub level: u32,
-    /// Levels to walk.
-    pub levels: u32,
+    pub level: u64,
 }

@@ -6,6 +6,9 @@
 
 pub mod calibrate;
 pub mod counters;
+pub mod cpu;
 pub mod limits;
+pub mod page_tables;
+pub mod process;
 pub mod record;
 pub mod settings;

@@ -1,33 +1,14 @@
 //! The BPF maps.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
-use map_trace_common::counters::Counters;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+pub use map_trace_common::cpu::Cpu;
 use map_trace_common::limits::{
     MAX_AGGREGATES, MAX_GROUPS, MAX_PENDING, MAX_PROCESSES, RING_BYTES,
 };
-use map_trace_common::record::{AggregateKey, AggregateValue, StackRecord};
-
-/// A followed process, by tgid.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Process {
-    /// 0: registered, its program has not started yet. 1: its events count.
-    pub counting: u32,
-    /// Execs so far.
-    pub generation: u32,
-    /// Mapping calls between entry and return.
-    pub in_flight: u64,
-    /// Bounds of the main executable's text, 0 when unknown.
-    pub start_code: u64,
-    pub end_code: u64,
-    /// `mm_struct` of the launcher, while `counting` is 0.
-    pub launcher_mm: u64,
-    pub min_flt_before: u64,
-    pub maj_flt_before: u64,
-    /// 1 when the last thread has ended.
-    pub exited: u64,
-}
+use map_trace_common::page_tables::PageTables;
+pub use map_trace_common::process::Process;
+use map_trace_common::record::{AggregateKey, AggregateValue};
 
 /// A memory syscall between entry and return.
 #[repr(C)]
@@ -53,16 +34,6 @@ pub struct PendingSignal {
     pub result: i32,
     pub tgid: u32,
     pub reserved: u32,
-}
-
-/// What one CPU owns.
-#[repr(C)]
-pub struct Cpu {
-    /// `pid_tgid + 1` of the task whose program runs here, 0 when none: a fault that one of our own reads
-    /// raises is not the program's.
-    pub busy: u64,
-    pub counters: Counters,
-    pub stack: StackRecord,
 }
 
 #[map]
@@ -94,3 +65,7 @@ pub static GROUPS: HashMap<u64, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);
 #[map]
 pub static AGGREGATES: HashMap<AggregateKey, AggregateValue> =
     HashMap::with_max_entries(MAX_AGGREGATES, 0);
+
+/// How to walk page tables; all zero until calibration has succeeded.
+#[map]
+pub static PAGE_TABLES: Array<PageTables> = Array::with_max_entries(1, 0);

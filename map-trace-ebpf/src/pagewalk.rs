@@ -3,8 +3,10 @@
 //! Levels: 5 PGD, 4 P4D, 3 PUD, 2 PMD, 1 PTE. The walk stops at the first entry that is not present or that is
 //! a leaf. Entries are read through the direct map, whose base user space found by calibration.
 
+use map_trace_common::page_tables::PageTables;
 use map_trace_common::record::{flag, pte_class};
 
+use crate::maps::PAGE_TABLES;
 use crate::settings::setting;
 use crate::task::{current, field, mm, read_kernel};
 
@@ -27,42 +29,53 @@ pub struct Entry {
     pub flags: u32,
 }
 
-const UNREAD: Entry = Entry { raw: 0, level: 0, flags: flag::PTE_UNREAD };
+const UNREAD: Entry = Entry {
+    raw: 0,
+    level: 0,
+    flags: flag::PTE_UNREAD,
+};
 
 /// Walks the current address space.
 #[inline(always)]
 pub fn walk(address: u64) -> Entry {
-    let levels = setting!(levels);
-    if levels == 0 {
+    let Some(tables) = PAGE_TABLES.get(0) else {
+        return UNREAD;
+    };
+    if tables.levels == 0 {
         return UNREAD;
     }
     let Some(pgd) = field::<u64>(mm(current()), setting!(mm_pgd)) else {
         return UNREAD;
     };
-    descend(pgd, address, levels, setting!(direct_map), setting!(frame_mask))
+    descend(pgd, address, tables)
 }
 
 /// Walks from `pgd` (a kernel virtual address).
 #[inline(always)]
-pub fn descend(pgd: u64, address: u64, levels: u32, direct_map: u64, frame_mask: u64) -> Entry {
+pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
     let mut table = pgd;
     let mut level = 5u32;
-    let mut shift = if levels == 5 { 48 } else { 39 };
+    let mut shift = if tables.levels == 5 { 48 } else { 39 };
     // At most five levels; a plain bounded loop for the verifier.
     for _ in 0..5 {
         let slot = table + ((address >> shift) & 511) * 8;
         let Some(raw) = read_kernel::<u64>(slot) else {
             return UNREAD;
         };
-        let leaf = level == 1 || raw & PRESENT == 0 || ((level == 2 || level == 3) && raw & HUGE != 0);
+        let leaf =
+            level == 1 || raw & PRESENT == 0 || ((level == 2 || level == 3) && raw & HUGE != 0);
         if leaf {
             let again = read_kernel::<u64>(slot).unwrap_or(!raw);
             let flags = if again == raw { 0 } else { flag::PTE_UNSTABLE };
             return Entry { raw, level, flags };
         }
-        table = direct_map.wrapping_add(raw & frame_mask);
+        table = tables.direct_map.wrapping_add(raw & tables.frame_mask);
         // With four levels the P4D is folded into the PGD.
-        level = if level == 5 && levels == 4 { 3 } else { level - 1 };
+        level = if level == 5 && tables.levels == 4 {
+            3
+        } else {
+            level - 1
+        };
         shift -= 9;
     }
     UNREAD
@@ -83,7 +96,11 @@ pub fn class(entry: &Entry) -> u32 {
         return class | pte_class::EMPTY;
     }
     if raw & PRESENT == 0 {
-        return if raw & PROT_NONE != 0 { class | pte_class::PROT_NONE } else { class };
+        return if raw & PROT_NONE != 0 {
+            class | pte_class::PROT_NONE
+        } else {
+            class
+        };
     }
     class |= pte_class::PRESENT;
     if raw & WRITABLE != 0 {
@@ -95,9 +112,21 @@ pub fn class(entry: &Entry) -> u32 {
     if raw & NO_EXECUTE != 0 {
         class |= pte_class::NO_EXECUTE;
     }
-    let frame = raw & setting!(frame_mask);
-    let zero = if entry.level == 1 { setting!(zero_frame) } else { setting!(huge_zero_frame) };
-    if zero != 0 && frame & !0xfff == zero {
+    let Some(tables) = PAGE_TABLES.get(0) else {
+        return class;
+    };
+    let zero = if entry.level == 1 {
+        tables.zero_frame
+    } else {
+        tables.huge_zero_frame
+    };
+    // Bit 12 of a huge leaf is its PAT bit, not part of the frame.
+    let frame_mask = if entry.level == 1 {
+        tables.frame_mask
+    } else {
+        tables.frame_mask & !0x1000
+    };
+    if zero != 0 && raw & frame_mask == zero {
         class |= pte_class::ZERO_PAGE;
     }
     class

@@ -1,12 +1,12 @@
 //! One file an attach point, each with one body and its two programs.
 
-mod fork;
+mod calibrate;
 mod exec;
 mod exit;
+mod fork;
 mod page_fault;
 mod signal;
 mod syscall;
-mod calibrate;
 
 /// Defines the `tp_btf` and the `raw_tracepoint` program of one body. Both get the tracepoint's arguments
 /// as an array of 64-bit values.

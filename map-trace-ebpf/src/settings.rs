@@ -5,11 +5,6 @@ use map_trace_common::settings::{NO_OFFSET, Settings};
 #[unsafe(no_mangle)]
 static SETTINGS: Settings = Settings {
     detail: 10_000,
-    direct_map: 0,
-    frame_mask: 0,
-    zero_frame: 0,
-    huge_zero_frame: 0,
-    levels: 0,
     follow_forks: 1,
     measure_stall: 0,
     thread_size: 16_384,

@@ -1,8 +1,8 @@
 //! The current task: who it is, its registers, its address space.
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
 
 use crate::maps::{PROCESSES, Process};
 use crate::settings::{known, setting};
@@ -116,7 +116,11 @@ pub fn registers_at(regs: u64) -> Option<Registers> {
         return None;
     }
     let bp = read_kernel::<u64>(regs + core::mem::offset_of!(PtRegs, bp) as u64)?;
-    Some(Registers { ip: frame[0], sp: frame[3], bp })
+    Some(Registers {
+        ip: frame[0],
+        sp: frame[3],
+        bp,
+    })
 }
 
 /// Argument `n` of a tracepoint: both program types pass an array of 64-bit values.

@@ -33,19 +33,14 @@ fn answer(request: *mut Calibrate) {
     // SAFETY: a map value; user space does not touch it while the program runs.
     unsafe {
         (*request).pgd = pgd;
-        if (*request).direct_map == 0 {
-            (*request).direct_map = search(pgd, &*request);
+        if (*request).tables.direct_map == 0 {
+            (*request).tables.direct_map = search(pgd, &*request);
         }
-        if (*request).direct_map != 0 {
-            let entry = pagewalk::descend(
-                pgd,
-                (*request).address,
-                (*request).levels,
-                (*request).direct_map,
-                (*request).frame_mask,
-            );
+        if (*request).tables.direct_map != 0 {
+            let tables = (*request).tables;
+            let entry = pagewalk::descend(pgd, (*request).address, &tables);
             (*request).entry = entry.raw;
-            (*request).level = entry.level;
+            (*request).level = entry.level as u64;
         }
     }
 }
@@ -57,7 +52,8 @@ fn search(pgd: u64, request: &Calibrate) -> u64 {
     let top = (pgd & !(GIB - 1)).wrapping_sub(request.first_candidate * GIB);
     for index in 0..CANDIDATES_PER_RUN as u64 {
         let base = top.wrapping_sub(index * GIB);
-        if task::read_kernel::<u64>(base.wrapping_add(request.frame << 12)) == Some(request.cookie) {
+        if task::read_kernel::<u64>(base.wrapping_add(request.frame << 12)) == Some(request.cookie)
+        {
             return base;
         }
     }

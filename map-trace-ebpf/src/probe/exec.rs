@@ -37,7 +37,11 @@ fn executed(cpu: *mut Cpu, process: *mut Process, old_tid: u32, pid_tgid: u64) {
         (*process).in_flight = 0;
         (*process).start_code = start_code;
         (*process).end_code = end_code;
-        ((*process).generation, (*process).min_flt_before, (*process).maj_flt_before)
+        (
+            (*process).generation,
+            (*process).min_flt_before,
+            (*process).maj_flt_before,
+        )
     };
     let header = emit::header::<ExecRecord>(kind::EXEC, pid_tgid);
     let record = ExecRecord {
@@ -52,6 +56,12 @@ fn executed(cpu: *mut Cpu, process: *mut Process, old_tid: u32, pid_tgid: u64) {
         generation,
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
-    let group = Group { code: 0, pte_class: 0, generation, address: 0, duration_ns: 0 };
+    let group = Group {
+        code: 0,
+        pte_class: 0,
+        generation,
+        address: 0,
+        duration_ns: 0,
+    };
     emit::deliver(cpu, &header, &record, &group);
 }

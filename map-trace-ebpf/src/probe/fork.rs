@@ -79,7 +79,13 @@ fn forked(cpu: *mut Cpu, process: *const Process, child: u64, child_tgid: u32, p
 #[inline(always)]
 fn follow(cpu: *mut Cpu, process: *const Process, child_tgid: u32) -> bool {
     // SAFETY: process is a map value.
-    let child = unsafe { Process { in_flight: 0, exited: 0, ..*process } };
+    let child = unsafe {
+        Process {
+            in_flight: 0,
+            exited: 0,
+            ..*process
+        }
+    };
     if PROCESSES.insert(&child_tgid, &child, 0).is_ok() {
         return true;
     }

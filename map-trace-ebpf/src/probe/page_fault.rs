@@ -11,8 +11,18 @@ use crate::maps::{Cpu, Process};
 use crate::settings::setting;
 use crate::{pagewalk, task};
 
-programs!("page_fault_user", page_fault_user, page_fault_user_raw, user);
-programs!("page_fault_kernel", page_fault_kernel, page_fault_kernel_raw, kernel);
+programs!(
+    "page_fault_user",
+    page_fault_user,
+    page_fault_user_raw,
+    user
+);
+programs!(
+    "page_fault_kernel",
+    page_fault_kernel,
+    page_fault_kernel_raw,
+    kernel
+);
 
 #[inline(always)]
 fn user<C: EbpfContext>(ctx: &C) {
@@ -82,7 +92,10 @@ fn record<C: EbpfContext>(
     let entry = if (address as i64) < 0 {
         // SAFETY: this CPU's record.
         unsafe { (*cpu).counters.faults_at_kernel_address += 1 };
-        pagewalk::Entry { flags: flag::PTE_UNREAD, ..Default::default() }
+        pagewalk::Entry {
+            flags: flag::PTE_UNREAD,
+            ..Default::default()
+        }
     } else {
         pagewalk::walk(address)
     };

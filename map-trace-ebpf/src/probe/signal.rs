@@ -10,8 +10,18 @@ use crate::maps::{Cpu, PendingSignal, Process, SIGNALS};
 use crate::settings::setting;
 use crate::{stack, task};
 
-programs!("signal_generate", signal_generate, signal_generate_raw, generate);
-programs!("signal_deliver", signal_deliver, signal_deliver_raw, deliver);
+programs!(
+    "signal_generate",
+    signal_generate,
+    signal_generate_raw,
+    generate
+);
+programs!(
+    "signal_deliver",
+    signal_deliver,
+    signal_deliver_raw,
+    deliver
+);
 
 const SIGILL: u32 = 4;
 const SIGTRAP: u32 = 5;
@@ -191,7 +201,11 @@ fn undelivered(
 
 /// A thread (or, with `group`, a process) that ends with signals pending: emits them as undelivered.
 pub fn abandon(cpu: *mut Cpu, process: *const Process, pid_tgid: u64, group: bool) {
-    let id = if group { (pid_tgid >> 32) as u32 } else { pid_tgid as u32 };
+    let id = if group {
+        (pid_tgid >> 32) as u32
+    } else {
+        pid_tgid as u32
+    };
     for signal in SIGNALS_RECORDED {
         let key = key(id, signal, group);
         if let Some(pending) = SIGNALS.get_ptr(&key) {

@@ -104,7 +104,11 @@ fn entered<C: EbpfContext>(
     emit::take_stack(cpu, &mut header, task::registers_at(regs), process);
     stack::send(cpu, &header, header.stack);
     let reads_entry = kind != kind::BRK && (kind != kind::MMAP || args[3] & MAP_FIXED != 0);
-    let entry = if reads_entry { pagewalk::walk(args[0]) } else { Default::default() };
+    let entry = if reads_entry {
+        pagewalk::walk(args[0])
+    } else {
+        Default::default()
+    };
     let call = PendingCall {
         enter_ns: header.ktime_ns,
         number,
@@ -192,7 +196,17 @@ fn exited(cpu: *mut Cpu, process: *mut Process, kind: u32, result: u64, pid_tgid
     } else {
         pagewalk::walk(call.args[0])
     };
-    finish(cpu, process, &call, pid_tgid, Return { result: result as i64, entry, flags: 0 });
+    finish(
+        cpu,
+        process,
+        &call,
+        pid_tgid,
+        Return {
+            result: result as i64,
+            entry,
+            flags: 0,
+        },
+    );
 }
 
 /// How a call ended.
@@ -249,7 +263,11 @@ pub fn abandon(cpu: *mut Cpu, process: *mut Process, pid_tgid: u64) {
     if let Some(call) = CALLS.get_ptr(&pid_tgid) {
         // SAFETY: a map value; only this thread writes it.
         let call = unsafe { *call };
-        let end = Return { result: 0, entry: Default::default(), flags: flag::NO_RETURN };
+        let end = Return {
+            result: 0,
+            entry: Default::default(),
+            flags: flag::NO_RETURN,
+        };
         finish(cpu, process, &call, pid_tgid, end);
     }
 }
