@@ -11,16 +11,25 @@ pub struct Missing {
     pub debian: Vec<String>,
     /// Parts of the rustup route that are not there.
     pub rustup: Vec<String>,
+    /// The linker both need, when it is not there.
+    pub linker: Option<String>,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lacks = Vec::new();
+        if !self.rustup.is_empty() {
+            lacks.push(format!(
+                "neither {} nor {}",
+                self.debian.join(", "),
+                self.rustup.join(", ")
+            ));
+        }
+        lacks.extend(self.linker.iter().map(|linker| format!("no {linker}")));
         write!(
             f,
-            "no toolchain for the BPF target (Debian packages: no {}; rustup: no {}); \
-             install one with: cargo xtask setup",
-            self.debian.join(", no "),
-            self.rustup.join(", no ")
+            "no toolchain for the BPF target ({}); install one with: cargo xtask setup",
+            lacks.join(", ")
         )
     }
 }

@@ -36,32 +36,29 @@ pub struct Toolchain {
 pub fn detect() -> Result<Toolchain, Missing> {
     let linker = linker::find();
     let mut missing = Missing::default();
-    if debian_core().is_none() {
+    let mut route = None;
+    if debian_core().is_some() {
+        route = Some(Route::Debian {
+            rustc: DEBIAN_RUSTC.into(),
+        });
+    } else {
         missing
             .debian
             .push(format!("{DEBIAN_RUSTC} with core for {TARGET}"));
+        if nightly_source().is_some() {
+            route = Some(Route::Rustup);
+        } else {
+            missing.rustup.push("nightly with rust-src".to_owned());
+        }
     }
-    if nightly_source().is_none() {
-        missing.rustup.push("nightly with rust-src".to_owned());
+    if let (Some(route), Some(linker)) = (route, &linker) {
+        let linker = linker.clone();
+        return Ok(Toolchain { route, linker });
     }
     if linker.is_none() {
-        let part = format!("bpf-linker {BPF_LINKER_VERSION}");
-        missing.debian.push(part.clone());
-        missing.rustup.push(part);
+        missing.linker = Some(format!("bpf-linker {BPF_LINKER_VERSION}"));
     }
-    let route = if missing.debian.is_empty() {
-        Route::Debian {
-            rustc: DEBIAN_RUSTC.into(),
-        }
-    } else {
-        Route::Rustup
-    };
-    match linker {
-        Some(linker) if missing.debian.is_empty() || missing.rustup.is_empty() => {
-            Ok(Toolchain { route, linker })
-        }
-        _ => Err(missing),
-    }
+    Err(missing)
 }
 
 /// Folder of Debian's prebuilt `core` for the BPF target, when it is there.
@@ -83,7 +80,9 @@ pub fn nightly_source() -> Option<PathBuf> {
     let sysroot = output(
         Command::new("rustup")
             .args(["run", NIGHTLY, "rustc", "--print", "sysroot"])
-            .env_remove("RUSTUP_TOOLCHAIN"),
+            .env_remove("RUSTUP_TOOLCHAIN")
+            // Asking must not install.
+            .env("RUSTUP_AUTO_INSTALL", "0"),
     )?;
     let source = Path::new(&sysroot).join("lib/rustlib/src/rust/library/core");
     source.is_dir().then_some(source)
