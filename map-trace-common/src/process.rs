@@ -17,6 +17,8 @@ pub struct Process {
     pub launcher_mm: u64,
     pub min_flt_before: u64,
     pub maj_flt_before: u64,
+    /// Page-global directory (kernel virtual address); 0: look it up.
+    pub pgd: u64,
     /// 1 when the last thread has ended.
     pub exited: u64,
 }

@@ -6,7 +6,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use map_trace_common::counters::KindCounters;
 use map_trace_common::limits::{AGGREGATE_SHIFT, MAX_FRAMES, REGION_ANY, RING_DETAIL_BYTES};
-use map_trace_common::record::{AggregateKey, AggregateValue, Header, StackRecord};
+use map_trace_common::record::{Aggregate, AggregateKey, AggregateValue, Header, StackRecord};
 
 use crate::maps::{AGGREGATES, CPU, Cpu, EVENTS, GROUPS};
 use crate::settings::setting;
@@ -160,9 +160,11 @@ fn aggregate(cpu: *mut Cpu, header: &Header, group: &Group) {
 /// Adds to an aggregate. The key has the CPU in it, so nothing else writes the value meanwhile.
 #[inline(always)]
 fn add(key: &AggregateKey, header: &Header, group: &Group) -> bool {
-    if let Some(value) = AGGREGATES.get_ptr_mut(key) {
+    let hash = hash(key);
+    if let Some(aggregate) = AGGREGATES.get_ptr_mut(&hash) {
         // SAFETY: a map value that only this CPU writes.
         unsafe {
+            let value = &raw mut (*aggregate).value;
             (*value).count += 1;
             (*value).last_ns = header.ktime_ns;
             (*value).duration_ns += group.duration_ns;
@@ -175,7 +177,7 @@ fn add(key: &AggregateKey, header: &Header, group: &Group) -> bool {
         }
         return true;
     }
-    let first = AggregateValue {
+    let value = AggregateValue {
         count: 1,
         first_ns: header.ktime_ns,
         last_ns: header.ktime_ns,
@@ -183,7 +185,19 @@ fn add(key: &AggregateKey, header: &Header, group: &Group) -> bool {
         address_max: group.address,
         duration_ns: group.duration_ns,
     };
-    AGGREGATES.insert(key, &first, BPF_NOEXIST as u64).is_ok()
+    AGGREGATES.insert(&hash, &Aggregate { key: *key, value }, BPF_NOEXIST as u64).is_ok()
+}
+
+/// A 64-bit hash of an aggregate's key: a map looks up 8 bytes in a third of the time it takes for 56.
+#[inline(always)]
+fn hash(key: &AggregateKey) -> u64 {
+    let ids = ((key.kind as u64) << 32) | key.tgid as u64;
+    let state = ((key.pte_class as u64) << 32) | key.generation as u64;
+    let mut hash = key.stack;
+    for word in [ids, key.code, key.region, state, key.cpu] {
+        hash = stack::mix(hash, word);
+    }
+    hash
 }
 
 /// Sends a stack record, only its used frames.

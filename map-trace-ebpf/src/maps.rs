@@ -8,7 +8,7 @@ use map_trace_common::limits::{
 };
 use map_trace_common::page_tables::PageTables;
 pub use map_trace_common::process::Process;
-use map_trace_common::record::{AggregateKey, AggregateValue};
+use map_trace_common::record::Aggregate;
 
 /// A memory syscall between entry and return.
 #[repr(C)]
@@ -61,9 +61,9 @@ pub static STACKS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(65_536, 0
 #[map]
 pub static GROUPS: HashMap<u64, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);
 
-/// Events counted beyond detail.
+/// Events counted beyond detail, by the hash of their key.
 #[map]
-pub static AGGREGATES: HashMap<AggregateKey, AggregateValue> =
+pub static AGGREGATES: HashMap<u64, Aggregate> =
     HashMap::with_max_entries(MAX_AGGREGATES, 0);
 
 /// How to walk page tables; all zero until calibration has succeeded.

@@ -6,7 +6,7 @@
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::record::{flag, pte_class};
 
-use crate::maps::PAGE_TABLES;
+use crate::maps::{PAGE_TABLES, Process};
 use crate::settings::setting;
 use crate::task::{current, field, mm, read_kernel};
 
@@ -35,19 +35,28 @@ const UNREAD: Entry = Entry {
     flags: flag::PTE_UNREAD,
 };
 
-/// Walks the current address space.
+/// Walks the address space of a process that is running.
 #[inline(always)]
-pub fn walk(address: u64) -> Entry {
+pub fn walk_in(process: *const Process, address: u64) -> Entry {
     let Some(tables) = PAGE_TABLES.get(0) else {
         return UNREAD;
     };
     if tables.levels == 0 {
         return UNREAD;
     }
-    let Some(pgd) = field::<u64>(mm(current()), setting!(mm_pgd)) else {
+    // SAFETY: process is a map value.
+    let known = unsafe { (*process).pgd };
+    let pgd = if known != 0 { known } else { pgd_of(mm(current())) };
+    if pgd == 0 {
         return UNREAD;
-    };
+    }
     descend(pgd, address, tables)
+}
+
+/// Kernel virtual address of an address space's page-global directory; 0 when it cannot be read.
+#[inline(always)]
+pub fn pgd_of(mm: u64) -> u64 {
+    field::<u64>(mm, setting!(mm_pgd)).unwrap_or(0)
 }
 
 /// Walks from `pgd` (a kernel virtual address).

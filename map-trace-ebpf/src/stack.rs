@@ -13,8 +13,10 @@ use crate::task::Registers;
 
 /// Words of user space outside the main text count as code when they lie this near to the ip.
 const NEAR: u64 = 64 << 20;
-/// A frame-pointer distance above this is not a frame's.
+/// A frame-pointer distance above this does not tell stacks apart: it is not the innermost frame's size.
 const FRAME_MAX: u64 = 64 << 10;
+/// The innermost frame is not larger than this.
+const FIRST_FRAME_MAX: u64 = 1 << 20;
 
 #[inline(always)]
 fn read_user<T: Copy>(destination: *mut T, address: u64) -> bool {
@@ -28,8 +30,9 @@ fn read_user<T: Copy>(destination: *mut T, address: u64) -> bool {
     }
 }
 
+/// One step of the hash.
 #[inline(always)]
-fn mix(hash: u64, word: u64) -> u64 {
+pub fn mix(hash: u64, word: u64) -> u64 {
     let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^ (hash >> 29)
 }
@@ -87,6 +90,9 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
             }
         }
     }
+    // Code built without frame pointers keeps anything in rbp. What does not lie a frame above rsp is not a
+    // frame's, and reading it would cost a fault of our own.
+    let bp = if span < FIRST_FRAME_MAX { bp } else { 0 };
     hash = frames(record, bp, hash);
     if hash == 0 { 1 } else { hash }
 }

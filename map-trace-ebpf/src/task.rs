@@ -1,7 +1,10 @@
 //! The current task: who it is, its registers, its address space.
 
+use core::mem::offset_of;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
 
 use crate::maps::{PROCESSES, Process};
@@ -107,15 +110,50 @@ pub fn user_registers() -> Option<Registers> {
     registers_at(top.wrapping_sub(size_of::<PtRegs>() as u64))
 }
 
+/// A tracepoint's context: where its arguments are and how what they point to is read.
+pub trait Tracepoint: EbpfContext {
+    /// A word of the `pt_regs` that an argument points to.
+    fn register(&self, regs: u64, offset: usize) -> u64;
+}
+
+impl Tracepoint for BtfTracePointContext {
+    #[inline(always)]
+    fn register(&self, regs: u64, offset: usize) -> u64 {
+        // SAFETY: the verifier knows the argument's type and turns a bad address into 0; a plain load
+        // costs a tenth of the helper.
+        unsafe { core::ptr::read_volatile((regs as *const u8).add(offset).cast()) }
+    }
+}
+
+impl Tracepoint for RawTracePointContext {
+    #[inline(always)]
+    fn register(&self, regs: u64, offset: usize) -> u64 {
+        read_kernel(regs.wrapping_add(offset as u64)).unwrap_or(0)
+    }
+}
+
+/// The user registers that a tracepoint's argument points to, when they are of 64-bit code.
+#[inline(always)]
+pub fn registers_of<C: Tracepoint>(ctx: &C, regs: u64) -> Option<Registers> {
+    if ctx.register(regs, offset_of!(PtRegs, cs)) != USER_CS {
+        return None;
+    }
+    Some(Registers {
+        ip: ctx.register(regs, offset_of!(PtRegs, ip)),
+        sp: ctx.register(regs, offset_of!(PtRegs, sp)),
+        bp: ctx.register(regs, offset_of!(PtRegs, bp)),
+    })
+}
+
 /// Registers saved at `regs`, when they are of 64-bit user code.
 #[inline(always)]
-pub fn registers_at(regs: u64) -> Option<Registers> {
+fn registers_at(regs: u64) -> Option<Registers> {
     // ip, cs, flags, sp lie together; bp apart. Two small reads cost less stack than one of 168 bytes.
-    let frame = read_kernel::<[u64; 4]>(regs + core::mem::offset_of!(PtRegs, ip) as u64)?;
+    let frame = read_kernel::<[u64; 4]>(regs + offset_of!(PtRegs, ip) as u64)?;
     if frame[1] != USER_CS {
         return None;
     }
-    let bp = read_kernel::<u64>(regs + core::mem::offset_of!(PtRegs, bp) as u64)?;
+    let bp = read_kernel::<u64>(regs + offset_of!(PtRegs, bp) as u64)?;
     Some(Registers {
         ip: frame[0],
         sp: frame[3],

@@ -47,3 +47,11 @@ pub struct AggregateValue {
     pub address_max: u64,
     pub duration_ns: u64,
 }
+
+/// Value of the `AGGREGATES` map.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Aggregate {
+    pub key: AggregateKey,
+    pub value: AggregateValue,
+}

@@ -10,7 +10,6 @@ use aya_ebpf::programs::RawTracePointContext;
 use map_trace_common::calibrate::{CANDIDATES_PER_RUN, Calibrate};
 
 use crate::pagewalk;
-use crate::settings::setting;
 use crate::task;
 
 const GIB: u64 = 1 << 30;
@@ -29,7 +28,7 @@ pub fn calibrate(_ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn answer(request: *mut Calibrate) {
-    let pgd = task::field::<u64>(task::mm(task::current()), setting!(mm_pgd)).unwrap_or(0);
+    let pgd = pagewalk::pgd_of(task::mm(task::current()));
     // SAFETY: a map value; user space does not touch it while the program runs.
     unsafe {
         (*request).pgd = pgd;

@@ -8,7 +8,7 @@ use super::programs;
 use crate::emit::{self, Group};
 use crate::maps::{Cpu, Process};
 use crate::settings::setting;
-use crate::task;
+use crate::{pagewalk, task};
 
 programs!("sched_process_exec", process_exec, process_exec_raw, exec);
 
@@ -29,12 +29,14 @@ fn exec<C: EbpfContext>(ctx: &C) {
 fn executed(cpu: *mut Cpu, process: *mut Process, old_tid: u32, pid_tgid: u64) {
     let mm = task::mm(task::current());
     let start_code = task::field::<u64>(mm, setting!(mm_start_code)).unwrap_or(0);
+    let pgd = pagewalk::pgd_of(mm);
     let end_code = task::field::<u64>(mm, setting!(mm_end_code)).unwrap_or(0);
     // SAFETY: process is a map value.
     let (generation, min_flt_before, maj_flt_before) = unsafe {
         (*process).counting = 1;
         (*process).generation += 1;
         (*process).in_flight = 0;
+        (*process).pgd = pgd;
         (*process).start_code = start_code;
         (*process).end_code = end_code;
         (

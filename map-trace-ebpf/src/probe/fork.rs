@@ -7,7 +7,7 @@ use super::programs;
 use crate::emit::{self, Group};
 use crate::maps::{Cpu, PROCESSES, Process};
 use crate::settings::setting;
-use crate::task;
+use crate::{pagewalk, task};
 
 programs!("sched_process_fork", process_fork, process_fork_raw, fork);
 
@@ -55,7 +55,7 @@ fn forked(cpu: *mut Cpu, process: *const Process, child: u64, child_tgid: u32, p
         if task::mm(child) == task::mm(task::current()) {
             header.flags |= flag::SHARED_MM;
         }
-        if setting!(follow_forks) != 0 && follow(cpu, process, child_tgid) {
+        if setting!(follow_forks) != 0 && follow(cpu, process, child, child_tgid) {
             header.flags |= flag::FOLLOWED;
         }
     }
@@ -77,15 +77,10 @@ fn forked(cpu: *mut Cpu, process: *const Process, child: u64, child_tgid: u32, p
 
 /// Registers the child; false when the table is full.
 #[inline(always)]
-fn follow(cpu: *mut Cpu, process: *const Process, child_tgid: u32) -> bool {
+fn follow(cpu: *mut Cpu, process: *const Process, task: u64, child_tgid: u32) -> bool {
+    let pgd = pagewalk::pgd_of(task::mm(task));
     // SAFETY: process is a map value.
-    let child = unsafe {
-        Process {
-            in_flight: 0,
-            exited: 0,
-            ..*process
-        }
-    };
+    let child = unsafe { Process { in_flight: 0, exited: 0, pgd, ..*process } };
     if PROCESSES.insert(&child_tgid, &child, 0).is_ok() {
         return true;
     }

@@ -1,7 +1,6 @@
 //! `exceptions:page_fault_user` and `exceptions:page_fault_kernel`
 //! (arch/x86/include/asm/trace/exceptions.h): address, regs, error code; before the kernel handles the fault.
 
-use aya_ebpf::EbpfContext;
 use map_trace_common::counters::FAULT_CODES;
 use map_trace_common::record::{PageFaultRecord, flag, kind};
 
@@ -9,6 +8,7 @@ use super::programs;
 use crate::emit::{self, Group};
 use crate::maps::{Cpu, Process};
 use crate::settings::setting;
+use crate::task::Tracepoint;
 use crate::{pagewalk, task};
 
 programs!(
@@ -25,12 +25,12 @@ programs!(
 );
 
 #[inline(always)]
-fn user<C: EbpfContext>(ctx: &C) {
+fn user<C: Tracepoint>(ctx: &C) {
     fault(ctx, kind::PAGE_FAULT_USER);
 }
 
 #[inline(always)]
-fn kernel<C: EbpfContext>(ctx: &C) {
+fn kernel<C: Tracepoint>(ctx: &C) {
     // A kernel fault on a kernel address is not the program's.
     if (task::argument(ctx, 0) as i64) < 0 {
         return;
@@ -39,7 +39,7 @@ fn kernel<C: EbpfContext>(ctx: &C) {
 }
 
 #[inline(always)]
-fn fault<C: EbpfContext>(ctx: &C, kind: u32) {
+fn fault<C: Tracepoint>(ctx: &C, kind: u32) {
     let pid_tgid = task::pid_tgid();
     let Some(process) = task::process((pid_tgid >> 32) as u32) else {
         return;
@@ -80,7 +80,7 @@ fn belongs(cpu: *mut Cpu, process: *const Process, kind: u32) -> bool {
 }
 
 #[inline(always)]
-fn record<C: EbpfContext>(
+fn record<C: Tracepoint>(
     ctx: &C,
     cpu: *mut Cpu,
     process: *const Process,
@@ -97,10 +97,10 @@ fn record<C: EbpfContext>(
             ..Default::default()
         }
     } else {
-        pagewalk::walk(address)
+        pagewalk::walk_in(process, address)
     };
     let registers = if kind == kind::PAGE_FAULT_USER {
-        task::registers_at(task::argument(ctx, 1))
+        task::registers_of(ctx, task::argument(ctx, 1))
     } else {
         task::user_registers()
     };

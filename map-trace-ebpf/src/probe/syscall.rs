@@ -1,7 +1,6 @@
 //! `raw_syscalls` `sys_enter` and `sys_exit` (include/trace/events/syscalls.h), filtered by number first:
 //! every syscall of the machine passes here.
 
-use aya_ebpf::EbpfContext;
 use core::mem::offset_of;
 use map_trace_common::record::{MemoryCallRecord, flag, kind};
 
@@ -9,7 +8,7 @@ use super::programs;
 use crate::emit::{self, Group};
 use crate::maps::{CALLS, Cpu, PendingCall, Process};
 use crate::settings::setting;
-use crate::task::{self, PtRegs};
+use crate::task::{self, PtRegs, Tracepoint};
 use crate::{atomic, pagewalk, stack};
 
 programs!("sys_enter", sys_enter, sys_enter_raw, enter);
@@ -58,7 +57,7 @@ fn interesting(number: u64) -> bool {
 }
 
 #[inline(always)]
-fn enter<C: EbpfContext>(ctx: &C) {
+fn enter<C: Tracepoint>(ctx: &C) {
     let number = task::argument(ctx, 1);
     if !interesting(number) {
         return;
@@ -75,7 +74,7 @@ fn enter<C: EbpfContext>(ctx: &C) {
 }
 
 #[inline(always)]
-fn entered<C: EbpfContext>(
+fn entered<C: Tracepoint>(
     ctx: &C,
     cpu: *mut Cpu,
     process: *mut Process,
@@ -91,7 +90,12 @@ fn entered<C: EbpfContext>(
             }
             return;
         }
-        if task::read_kernel::<u64>(regs + offset_of!(PtRegs, cs) as u64) == Some(task::USER32_CS) {
+        if number == EXECVE || number == EXECVEAT {
+            // The address space is about to change; until the exec is done it is looked up each time.
+            (*process).pgd = 0;
+            return;
+        }
+        if ctx.register(regs, offset_of!(PtRegs, cs)) == task::USER32_CS {
             (*cpu).counters.compat_calls += is_compat_memory_call(number) as u64;
             return;
         }
@@ -99,13 +103,13 @@ fn entered<C: EbpfContext>(
     let Some(kind) = kind_of(number) else {
         return;
     };
-    let args = arguments(regs);
+    let args = arguments(ctx, regs);
     let mut header = emit::header::<MemoryCallRecord>(kind, pid_tgid);
-    emit::take_stack(cpu, &mut header, task::registers_at(regs), process);
+    emit::take_stack(cpu, &mut header, task::registers_of(ctx, regs), process);
     stack::send(cpu, &header, header.stack);
     let reads_entry = kind != kind::BRK && (kind != kind::MMAP || args[3] & MAP_FIXED != 0);
     let entry = if reads_entry {
-        pagewalk::walk(args[0])
+        pagewalk::walk_in(process, args[0])
     } else {
         Default::default()
     };
@@ -144,20 +148,23 @@ unsafe fn launcher_execs(process: *mut Process) {
     }
 }
 
-/// rdi, rsi, rdx, r10, r8, r9.
+/// The registers of a syscall's arguments, in order.
 #[inline(always)]
-fn arguments(regs: u64) -> [u64; 6] {
-    // r10 r9 r8 ax cx dx si di lie together.
-    let words = task::read_kernel::<[u64; 8]>(regs + offset_of!(PtRegs, r10) as u64);
-    let words = words.unwrap_or([0; 8]);
-    [words[7], words[6], words[5], words[0], words[2], words[1]]
+fn arguments<C: Tracepoint>(ctx: &C, regs: u64) -> [u64; 6] {
+    [
+        ctx.register(regs, offset_of!(PtRegs, di)),
+        ctx.register(regs, offset_of!(PtRegs, si)),
+        ctx.register(regs, offset_of!(PtRegs, dx)),
+        ctx.register(regs, offset_of!(PtRegs, r10)),
+        ctx.register(regs, offset_of!(PtRegs, r8)),
+        ctx.register(regs, offset_of!(PtRegs, r9)),
+    ]
 }
 
 #[inline(always)]
-fn exit<C: EbpfContext>(ctx: &C) {
+fn exit<C: Tracepoint>(ctx: &C) {
     let regs = task::argument(ctx, 0);
-    let number = task::read_kernel::<u64>(regs + offset_of!(PtRegs, orig_ax) as u64);
-    let Some(kind) = number.and_then(kind_of) else {
+    let Some(kind) = kind_of(ctx.register(regs, offset_of!(PtRegs, orig_ax))) else {
         return;
     };
     let pid_tgid = task::pid_tgid();
@@ -190,11 +197,11 @@ fn exited(cpu: *mut Cpu, process: *mut Process, kind: u32, result: u64, pid_tgid
     let entry = if failed {
         Default::default()
     } else if kind == kind::MMAP {
-        pagewalk::walk(result)
+        pagewalk::walk_in(process, result)
     } else if kind == kind::BRK {
         Default::default()
     } else {
-        pagewalk::walk(call.args[0])
+        pagewalk::walk_in(process, call.args[0])
     };
     finish(
         cpu,

@@ -142,6 +142,18 @@ impl Object {
         program.try_into().map_err(|why| refused(name, &why))
     }
 
+    /// Nanoseconds and runs of every program, when kernel.bpf_stats_enabled is on.
+    pub fn run_times(&self) -> Vec<(String, u64, u64)> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                let nanoseconds = u64::try_from(info.run_time().as_nanos()).ok()?;
+                Some((name.to_owned(), nanoseconds, info.run_count()))
+            })
+            .collect()
+    }
+
     /// What was attached, for the trace's header.
     pub fn probes(&self) -> &[Probe] {
         &self.attached

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aya::maps::{HashMap, PerCpuArray};
 use map_trace_common::counters::{FAULT_CODES, KindCounters};
 use map_trace_common::cpu::Cpu;
-use map_trace_common::record::{AggregateKey, AggregateValue, kind};
+use map_trace_common::record::{Aggregate, AggregateKey, AggregateValue, kind};
 
 use super::object::{Object, ObjectError, Shared};
 
@@ -177,16 +177,16 @@ pub fn aggregates(
 ) -> Result<std::collections::HashMap<AggregateKey, AggregateValue>, ObjectError> {
     let name = "AGGREGATES";
     let access = |why| ObjectError::MapAccess { name, why };
-    let map: HashMap<_, Shared<AggregateKey>, Shared<AggregateValue>> =
+    let map: HashMap<_, u64, Shared<Aggregate>> =
         HashMap::try_from(object.map(name)?).map_err(access)?;
     let mut groups = std::collections::HashMap::new();
     for entry in map.iter() {
-        let (key, value) = entry.map_err(access)?;
-        let key = AggregateKey { cpu: 0, ..key.0 };
+        let (_, Shared(Aggregate { key, value })) = entry.map_err(access)?;
+        let key = AggregateKey { cpu: 0, ..key };
         groups
             .entry(key)
-            .and_modify(|sum: &mut AggregateValue| join(sum, &value.0))
-            .or_insert(value.0);
+            .and_modify(|sum: &mut AggregateValue| join(sum, &value))
+            .or_insert(value);
     }
     Ok(groups)
 }
