@@ -2,6 +2,7 @@
 
 mod aggregated;
 mod combinations;
+mod docs;
 mod known;
 
 use super::{FaultInputs, PresentEntry, PteFacts, PteState, VmaView};
