@@ -32,6 +32,12 @@ pub mod pte_class {
     /// Not present, not empty, and it decodes as PROT_NONE (or a NUMA hint).
     pub const PROT_NONE: u32 = 128;
     pub const UNSTABLE: u32 = 256;
+    /// Not present, not empty, and it decodes as a swap entry of a swap file (swap type below 23).
+    pub const SWAP: u32 = 512;
+    /// The entry carries userfaultfd's write protection.
+    pub const UFFD_WP: u32 = 1024;
+    /// Present and written through: Dirty or SavedDirty is set.
+    pub const DIRTY: u32 = 2048;
     /// Bits 12.. hold the level.
     pub const LEVEL_SHIFT: u32 = 12;
 }
