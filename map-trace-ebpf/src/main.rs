@@ -1,21 +1,30 @@
-//! The probes of map-trace, which run in the kernel.
+//! map-trace's BPF programs.
+//!
+//! Each attach point has one file under `probe/` with one body and two programs: `tp_btf` (preferred) and
+//! `raw_tracepoint`, which take the same arguments. No judgement happens here: programs read, count, emit.
+//!
+//! Rules that hold everywhere: bounded loops, stack below 512 bytes, helpers of kernel 5.10, offsets from
+//! [`settings`] and never from a struct compiled in, every event counted before anything can fail.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
-use aya_ebpf::macros::btf_tracepoint;
-use aya_ebpf::programs::BtfTracePointContext;
+mod atomic;
+mod emit;
+mod maps;
+mod pagewalk;
+mod probe;
+mod settings;
+mod stack;
+mod task;
 
-#[btf_tracepoint(function = "page_fault_user")]
-pub fn page_fault_user(_ctx: BtfTracePointContext) -> i32 {
-    0
-}
-
-/// The kernel's verifier refuses a program that could reach this.
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
+/// The helpers used (ring buffer, probe_read) need a GPL-compatible licence.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // The verifier refuses a program in which this can be reached.
+    loop {}
+}

@@ -15,6 +15,8 @@ pub struct AggregateKey {
     pub pte_class: u32,
     /// Generation (execs) of the process.
     pub generation: u32,
+    /// The CPU that counts, so that no two write one value.
+    pub cpu: u64,
 }
 
 /// Bits of [`AggregateKey::pte_class`].

@@ -1,0 +1,60 @@
+//! Resource limits that map-trace raises for itself and gives back to the program.
+
+use std::io;
+
+/// A limit as it was before it was raised.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved {
+    /// `RLIMIT_...`
+    pub(super) resource: u32,
+    pub(super) before: libc::rlimit64,
+}
+
+/// The limits the program must find as map-trace's caller set them.
+#[derive(Clone, Debug, Default)]
+pub struct Limits(pub(super) Vec<Saved>);
+
+/// Raises the number of open files to its hard limit and, where permitted, locked memory to infinity.
+///
+/// One perf event takes one descriptor; rings and BPF maps of kernels before 5.11 are charged to locked
+/// memory. Failure is no error here: what then does not fit fails where it is opened, with its reason.
+pub fn raise() -> Limits {
+    let mut saved = Limits::default();
+    saved.raise(libc::RLIMIT_NOFILE, false);
+    saved.raise(libc::RLIMIT_MEMLOCK, true);
+    saved
+}
+
+impl Limits {
+    fn raise(&mut self, resource: u32, hard_too: bool) {
+        let Ok(before) = get(resource) else { return };
+        let mut wanted = before;
+        if hard_too {
+            wanted.rlim_max = libc::RLIM64_INFINITY;
+        }
+        wanted.rlim_cur = wanted.rlim_max;
+        if wanted.rlim_cur != before.rlim_cur && set(resource, wanted).is_ok() {
+            self.0.push(Saved { resource, before });
+        }
+    }
+}
+
+fn get(resource: u32) -> io::Result<libc::rlimit64> {
+    let mut value = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a writable rlimit64; pid 0 is the caller.
+    match unsafe { libc::prlimit64(0, resource, std::ptr::null(), &mut value) } {
+        0 => Ok(value),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn set(resource: u32, value: libc::rlimit64) -> io::Result<()> {
+    // SAFETY: the pointer is to a readable rlimit64; pid 0 is the caller.
+    match unsafe { libc::prlimit64(0, resource, &value, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
