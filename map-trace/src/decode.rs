@@ -16,7 +16,11 @@ pub enum DecodeError {
     #[error("record kind {0} is not known")]
     Kind(u32),
     #[error("a record of kind {kind} has {found} bytes where {wanted} are expected")]
-    Size { kind: u32, found: usize, wanted: usize },
+    Size {
+        kind: u32,
+        found: usize,
+        wanted: usize,
+    },
     #[error("a stack claims {0} frames")]
     Depth(u32),
 }
@@ -80,7 +84,11 @@ fn exact<T: Plain>(kind: u32, bytes: &[u8]) -> Result<T, DecodeError> {
     // The ring rounds a record up to eight bytes; ours are multiples of eight already.
     read(bytes)
         .filter(|_| bytes.len() == wanted)
-        .ok_or(DecodeError::Size { kind, found: bytes.len(), wanted })
+        .ok_or(DecodeError::Size {
+            kind,
+            found: bytes.len(),
+            wanted,
+        })
 }
 
 /// Decodes one record.
@@ -121,7 +129,11 @@ fn stack(header: &Header, bytes: &[u8]) -> Result<StackBytes, DecodeError> {
         return Err(DecodeError::Depth(depth));
     }
     if bytes.len() != wanted {
-        return Err(DecodeError::Size { kind: kind::STACK, found: bytes.len(), wanted });
+        return Err(DecodeError::Size {
+            kind: kind::STACK,
+            found: bytes.len(),
+            wanted,
+        });
     }
     let list = |start: usize, count: usize| (0..count).map_while(|i| word(start + i * 8)).collect();
     let words_max = (offset_of!(StackRecord, frames) - offset_of!(StackRecord, words)) / 8;
@@ -132,7 +144,10 @@ fn stack(header: &Header, bytes: &[u8]) -> Result<StackBytes, DecodeError> {
         sp: word(offset_of!(StackRecord, sp)).ok_or(short)?,
         bp: word(offset_of!(StackRecord, bp)).ok_or(short)?,
         truncated: half(offset_of!(StackRecord, truncated)).ok_or(short)? != 0,
-        words: list(offset_of!(StackRecord, words), (word_count as usize).min(words_max)),
+        words: list(
+            offset_of!(StackRecord, words),
+            (word_count as usize).min(words_max),
+        ),
         frames: list(offset_of!(StackRecord, frames), depth as usize),
     })
 }
@@ -145,8 +160,10 @@ mod tests {
 
     fn bytes_of<T: Plain>(value: &T) -> Vec<u8> {
         // SAFETY: T is integers only; the slice covers exactly the value.
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }
-            .to_vec()
+        unsafe {
+            std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>())
+        }
+        .to_vec()
     }
 
     fn fault() -> PageFaultRecord {
@@ -158,7 +175,12 @@ mod tests {
             tid: 43,
             ..Header::default()
         };
-        PageFaultRecord { header, address: 0xc000_4020_00, error_code: 7, ..Default::default() }
+        PageFaultRecord {
+            header,
+            address: 0xc000_4020_00,
+            error_code: 7,
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -166,7 +188,10 @@ mod tests {
         let whole = bytes_of(&fault());
         assert_eq!(decode(&[]).err(), Some(DecodeError::Short(0)));
         for length in 0..size_of::<Header>() {
-            assert_eq!(decode(&whole[..length]).err(), Some(DecodeError::Short(length)));
+            assert_eq!(
+                decode(&whole[..length]).err(),
+                Some(DecodeError::Short(length))
+            );
         }
         for length in size_of::<Header>()..whole.len() {
             let error = DecodeError::Size {
@@ -176,19 +201,32 @@ mod tests {
             };
             assert_eq!(decode(&whole[..length]).err(), Some(error));
         }
-        let Ok(Record::PageFault(record)) = decode(&whole) else { panic!("not decoded") };
-        assert_eq!((record.address, record.error_code, record.header.tid), (0xc000_4020_00, 7, 43));
+        let Ok(Record::PageFault(record)) = decode(&whole) else {
+            panic!("not decoded")
+        };
+        assert_eq!(
+            (record.address, record.error_code, record.header.tid),
+            (0xc000_4020_00, 7, 43)
+        );
     }
 
     #[test]
     fn an_unknown_kind_is_named() {
         let mut record = fault();
         record.header.kind = 99;
-        assert_eq!(decode(&bytes_of(&record)).err(), Some(DecodeError::Kind(99)));
+        assert_eq!(
+            decode(&bytes_of(&record)).err(),
+            Some(DecodeError::Kind(99))
+        );
     }
 
     fn stack_bytes(depth: u32, word_count: u32, frames: usize) -> Vec<u8> {
-        let header = Header { kind: kind::STACK, stack: 5, tgid: 9, ..Header::default() };
+        let header = Header {
+            kind: kind::STACK,
+            stack: 5,
+            tgid: 9,
+            ..Header::default()
+        };
         let mut bytes = bytes_of(&header);
         for word in [1u64, 2, 3] {
             bytes.extend(word.to_ne_bytes());
@@ -207,15 +245,29 @@ mod tests {
 
     #[test]
     fn a_stack_has_the_frames_it_says() {
-        let Ok(Record::Stack(stack)) = decode(&stack_bytes(2, 3, 2)) else { panic!("not decoded") };
-        assert_eq!((stack.ip, stack.sp, stack.bp, stack.truncated), (1, 2, 3, true));
-        assert_eq!((stack.words, stack.frames), (vec![100, 101, 102], vec![1000, 1001]));
+        let Ok(Record::Stack(stack)) = decode(&stack_bytes(2, 3, 2)) else {
+            panic!("not decoded")
+        };
+        assert_eq!(
+            (stack.ip, stack.sp, stack.bp, stack.truncated),
+            (1, 2, 3, true)
+        );
+        assert_eq!(
+            (stack.words, stack.frames),
+            (vec![100, 101, 102], vec![1000, 1001])
+        );
     }
 
     #[test]
     fn a_stack_that_lies_about_its_length_is_refused() {
-        assert!(matches!(decode(&stack_bytes(3, 0, 2)), Err(DecodeError::Size { .. })));
-        assert!(matches!(decode(&stack_bytes(128, 0, 128)), Err(DecodeError::Depth(128))));
+        assert!(matches!(
+            decode(&stack_bytes(3, 0, 2)),
+            Err(DecodeError::Size { .. })
+        ));
+        assert!(matches!(
+            decode(&stack_bytes(128, 0, 128)),
+            Err(DecodeError::Depth(128))
+        ));
         let Ok(Record::Stack(stack)) = decode(&stack_bytes(1, u32::MAX, 1)) else {
             panic!("not decoded")
         };
