@@ -116,6 +116,8 @@ fn group(
     while let Some((line, token)) = tokens.get(at) {
         at = match token {
             Token::Close => return at + 1,
+            // `as` and the new name.
+            Token::Word(word) if word == "as" => at + 2,
             Token::Word(_) => path(tokens, at, prefix, *line, found),
             _ => at + 1,
         };
