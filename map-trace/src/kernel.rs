@@ -1,1 +1,10 @@
-//! To be written.
+//! Everything that needs privilege: BPF, perf events, kernel facts. aya and perf-event2 appear only here.
+
+pub mod btf;
+pub mod counters;
+pub mod offsets;
+pub mod privilege;
+pub mod side_band;
+pub mod side_band_record;
+pub mod support;
+pub mod tracepoint_args;
