@@ -2,8 +2,16 @@
 //!
 //! aya and perf-event2 appear below this module only.
 
+pub mod btf;
 pub mod calibrate;
+pub mod counters;
 pub mod object;
+pub mod offsets;
+pub mod privilege;
 pub mod probe_table;
 pub mod ring;
+pub mod side_band;
+pub mod side_band_record;
+pub mod support;
 pub mod totals;
+pub mod tracepoint_args;
