@@ -1,1 +1,3 @@
-//! To be written.
+//! What a user reads: evidence and facts in, bytes out, no I/O.
+
+pub mod doctor;
