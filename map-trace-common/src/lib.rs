@@ -4,7 +4,11 @@
 //! come out of the ring are data from outside and are decoded with checks in `map-trace/src/decode`.
 #![no_std]
 
+pub mod calibrate;
 pub mod counters;
+pub mod cpu;
 pub mod limits;
+pub mod page_tables;
+pub mod process;
 pub mod record;
 pub mod settings;

@@ -11,7 +11,7 @@ mod page_fault;
 mod signal;
 mod stack;
 
-pub use aggregate::{AggregateKey, AggregateValue, pte_class};
+pub use aggregate::{Aggregate, AggregateKey, AggregateValue, pte_class};
 pub use exec::ExecRecord;
 pub use exit::ExitRecord;
 pub use fork::ForkRecord;

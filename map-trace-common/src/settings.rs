@@ -9,16 +9,6 @@ pub const NO_OFFSET: u32 = u32::MAX;
 pub struct Settings {
     /// Events delivered in full per group; `u64::MAX` for `--detail all`.
     pub detail: u64,
-    /// Kernel virtual address of physical address 0 (`page_offset_base`), 0 when not calibrated.
-    pub direct_map: u64,
-    /// Mask of the frame bits in a page-table entry, without an SME C-bit.
-    pub frame_mask: u64,
-    /// Physical address (frame bits) of the shared zero page, 0 when not known.
-    pub zero_frame: u64,
-    /// Physical address (frame bits) of the huge zero page, 0 when not known.
-    pub huge_zero_frame: u64,
-    /// Page-table levels: 4 or 5; 0 switches the walk off.
-    pub levels: u32,
     /// 1: children are followed.
     pub follow_forks: u32,
     /// 1: fault stalls are measured (see `record::FaultEndRecord`).

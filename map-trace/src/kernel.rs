@@ -1,13 +1,20 @@
-//! Everything that needs privilege: BPF, perf events, kernel facts. aya and perf-event2 appear only here.
+//! Everything privileged: BPF programs and maps (aya), perf events, kernel facts.
+//!
+//! aya and perf-event2 appear below this module only.
 
 pub mod bpf_probe;
 pub mod btf;
+pub mod calibrate;
 pub mod counters;
 pub mod host;
+pub mod object;
 pub mod offsets;
 pub mod privilege;
+pub mod probe_table;
+pub mod ring;
 pub mod side_band;
 pub mod side_band_record;
 pub mod support;
 mod support_probes;
+pub mod totals;
 pub mod tracepoint_args;

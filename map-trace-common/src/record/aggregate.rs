@@ -15,6 +15,8 @@ pub struct AggregateKey {
     pub pte_class: u32,
     /// Generation (execs) of the process.
     pub generation: u32,
+    /// The CPU that counts, so that no two write one value.
+    pub cpu: u64,
 }
 
 /// Bits of [`AggregateKey::pte_class`].
@@ -30,6 +32,12 @@ pub mod pte_class {
     /// Not present, not empty, and it decodes as PROT_NONE (or a NUMA hint).
     pub const PROT_NONE: u32 = 128;
     pub const UNSTABLE: u32 = 256;
+    /// Not present, not empty, and it decodes as a swap entry of a swap file (swap type below 23).
+    pub const SWAP: u32 = 512;
+    /// The entry carries userfaultfd's write protection.
+    pub const UFFD_WP: u32 = 1024;
+    /// Present and written through: Dirty or SavedDirty is set.
+    pub const DIRTY: u32 = 2048;
     /// Bits 12.. hold the level.
     pub const LEVEL_SHIFT: u32 = 12;
 }
@@ -44,4 +52,12 @@ pub struct AggregateValue {
     pub address_min: u64,
     pub address_max: u64,
     pub duration_ns: u64,
+}
+
+/// Value of the `AGGREGATES` map.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Aggregate {
+    pub key: AggregateKey,
+    pub value: AggregateValue,
 }

@@ -15,11 +15,18 @@ impl FaultCode {
     pub const INSTRUCTION: u64 = 1 << 4;
     pub const PROTECTION_KEY: u64 = 1 << 5;
     pub const SHADOW_STACK: u64 = 1 << 6;
+    /// The access broke a rule of SGX enclaves.
+    pub const SGX: u64 = 1 << 15;
+    /// The access broke the reverse map table of SEV-SNP.
+    pub const RMP: u64 = 1 << 31;
+    /// Every bit that has a meaning here.
+    pub const KNOWN: u64 = 0x7f | Self::SGX | Self::RMP;
 
     /// The page was present: a right was missing, not the page.
     pub const fn present(self) -> bool {
         self.0 & Self::PRESENT != 0
     }
+    /// The access was a write; else a read, or a fetch of an instruction.
     pub const fn write(self) -> bool {
         self.0 & Self::WRITE != 0
     }
@@ -27,17 +34,25 @@ impl FaultCode {
     pub const fn user(self) -> bool {
         self.0 & Self::USER != 0
     }
+    /// A reserved bit was set in a page-table entry: the table is corrupt.
     pub const fn reserved(self) -> bool {
         self.0 & Self::RESERVED != 0
     }
+    /// The access was the fetch of an instruction.
     pub const fn instruction(self) -> bool {
         self.0 & Self::INSTRUCTION != 0
     }
+    /// The thread's protection-key register (PKRU) forbids the access.
     pub const fn protection_key(self) -> bool {
         self.0 & Self::PROTECTION_KEY != 0
     }
+    /// The access was to a shadow stack (CET).
     pub const fn shadow_stack(self) -> bool {
         self.0 & Self::SHADOW_STACK != 0
+    }
+    /// Bits that have no meaning here; 0 when all have.
+    pub const fn unknown_bits(self) -> u64 {
+        self.0 & !Self::KNOWN
     }
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::loss::Loss;
-use super::summary::{Claim, Control, Executable, Status, Witnesses};
+use super::summary::{Claim, Control, Count, Executable, Status, Witnesses};
 
 /// Schema of the trace file.
 pub const TRACE_SCHEMA: &str = "map-trace/trace/1";
@@ -99,6 +99,8 @@ pub struct FooterLine {
     pub controls: Vec<Control>,
     pub calibration: Calibration,
     pub claims: Vec<Claim>,
+    /// How often each operation ran, by the operation's word, where it was counted.
+    pub counts: BTreeMap<String, Count>,
     /// Stopped by `--duration`, `--max-events` or a signal before the program ended.
     pub stopped_early: Option<String>,
     /// CPU time map-trace's programs took, where the kernel keeps it (nanoseconds).

@@ -1,4 +1,13 @@
 //! An x86-64 page-table entry, decoded.
+//!
+//! Bits: Intel SDM vol. 3, 4.5, and arch/x86/include/asm/pgtable_types.h. Entries that are not present:
+//! arch/x86/include/asm/pgtable_64.h (swap), pgtable-invert.h (PROT_NONE), include/linux/swapops.h (markers).
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{NotPresent, PteContext, bit, not_present};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -123,6 +123,10 @@ pub struct OperationRow {
     pub stall_p50_ns: Option<u64>,
     #[serde(default)]
     pub stall_p99_ns: Option<u64>,
+    /// Durations the two percentiles were taken from: those of events stored one by one. Events
+    /// counted in groups add to `stall_ns` only.
+    #[serde(default)]
+    pub stall_events: u64,
     /// Events by innermost operation, where it differs from this row's.
     #[serde(default)]
     pub sub_operations: Vec<SubOperationRow>,
@@ -211,6 +215,21 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_early: Option<String>,
     pub calibration: super::header::Calibration,
+    /// Faults by mode (`user`, `kernel`) and error code (decimal): `{"user": {"6": 12}}`.
+    pub fault_codes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// CPU time map-trace's own programs took, where the kernel keeps it (nanoseconds).
+    pub probe_ns: Option<u64>,
+    /// When the recording started, RFC 3339 UTC; empty when not known.
+    pub started: String,
+    pub host: super::header::Host,
+}
+
+impl Summary {
+    /// Whether the absence of an event in this run may be concluded: nothing was lost, the trace is
+    /// whole and the witnesses agree.
+    pub fn complete(&self) -> bool {
+        !self.cut_short && self.loss.complete() && self.witnesses.balanced
+    }
 }
 
 /// Events by kind; signals by name.

@@ -1,9 +1,8 @@
 //! `map-trace doctor`: the table of prerequisites, as text and as JSON.
 
-use std::fmt::Write;
-
 use serde_json::json;
 
+use super::plain::clean;
 use crate::model::check::{Check, CheckState};
 
 /// One line a check, its remedy below it, and a last line that says whether tracing works.
@@ -72,14 +71,10 @@ fn verdict(checks: &[Check]) -> String {
     }
 }
 
-/// Appends a line; control characters, which could command a terminal, become blanks.
+/// Appends a line, safe for a terminal.
 fn push_line(out: &mut String, line: &str) {
-    let clean = line
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>();
-    // Writing to a String cannot fail.
-    let _always = writeln!(out, "{clean}");
+    out.push_str(&clean(line));
+    out.push('\n');
 }
 
 #[cfg(test)]
@@ -105,11 +100,11 @@ mod tests {
         ];
         assert_eq!(
             text(&checks),
-            "ok        privilege  found [31m\n\
-             missing   btf        found [31m\n\
+            "ok        privilege  found\u{fffd}[31m\n\
+             missing   btf        found\u{fffd}[31m\n\
              \x20                    needed for: a thing\n\
              \x20                    fix: another kernel\n\
-             degraded  tracefs    found [31m\n\
+             degraded  tracefs    found\u{fffd}[31m\n\
              \x20                    needed for: a thing\n\
              \x20                    fix: mount it\n\
              Tracing does not work: 1 of 3 missing.\n"

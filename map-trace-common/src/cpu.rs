@@ -1,0 +1,15 @@
+//! The one value of the per-CPU map.
+
+use crate::counters::Counters;
+use crate::record::StackRecord;
+
+/// What one CPU owns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    /// `pid_tgid + 1` of the task whose program runs here, 0 when none: a fault that one of our own reads
+    /// raises is not the program's.
+    pub busy: u64,
+    pub counters: Counters,
+    pub stack: StackRecord,
+}

@@ -1,0 +1,71 @@
+//! The BPF maps.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+pub use map_trace_common::cpu::Cpu;
+use map_trace_common::limits::{
+    MAX_AGGREGATES, MAX_GROUPS, MAX_PENDING, MAX_PROCESSES, RING_BYTES,
+};
+use map_trace_common::page_tables::PageTables;
+pub use map_trace_common::process::Process;
+use map_trace_common::record::Aggregate;
+
+/// A memory syscall between entry and return.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PendingCall {
+    pub enter_ns: u64,
+    pub number: u64,
+    pub args: [u64; 6],
+    pub stack: u64,
+    pub ip: u64,
+    pub pte_before: u64,
+    pub level_before: u32,
+    pub flags: u32,
+}
+
+/// A signal between generation and delivery.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PendingSignal {
+    pub generate_ns: u64,
+    pub address: u64,
+    pub code: i32,
+    pub result: i32,
+    pub tgid: u32,
+    pub reserved: u32,
+}
+
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+#[map]
+pub static CPU: PerCpuArray<Cpu> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+pub static PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(MAX_PROCESSES, 0);
+
+/// Memory syscalls under way, by `pid_tgid`.
+#[map]
+pub static CALLS: HashMap<u64, PendingCall> = HashMap::with_max_entries(MAX_PENDING, 0);
+
+/// Signals under way, by thread (or process) and number.
+#[map]
+pub static SIGNALS: HashMap<u64, PendingSignal> = HashMap::with_max_entries(MAX_PENDING, 0);
+
+/// Stacks already sent.
+#[map]
+pub static STACKS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(65_536, 0);
+
+/// Events seen of each detail group.
+#[map]
+pub static GROUPS: HashMap<u64, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);
+
+/// Events counted beyond detail, by the hash of their key.
+#[map]
+pub static AGGREGATES: HashMap<u64, Aggregate> =
+    HashMap::with_max_entries(MAX_AGGREGATES, 0);
+
+/// How to walk page tables; all zero until calibration has succeeded.
+#[map]
+pub static PAGE_TABLES: Array<PageTables> = Array::with_max_entries(1, 0);

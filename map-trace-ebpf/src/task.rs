@@ -1,0 +1,169 @@
+//! The current task: who it is, its registers, its address space.
+
+use core::mem::offset_of;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
+
+use crate::maps::{PROCESSES, Process};
+use crate::settings::{known, setting};
+
+/// User registers that the programs need.
+#[derive(Clone, Copy)]
+pub struct Registers {
+    pub ip: u64,
+    pub sp: u64,
+    pub bp: u64,
+}
+
+/// `struct pt_regs` of x86-64 (arch/x86/include/asm/ptrace.h); part of the kernel's ABI with tracers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PtRegs {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub bp: u64,
+    pub bx: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub ax: u64,
+    pub cx: u64,
+    pub dx: u64,
+    pub si: u64,
+    pub di: u64,
+    pub orig_ax: u64,
+    pub ip: u64,
+    pub cs: u64,
+    pub flags: u64,
+    pub sp: u64,
+    pub ss: u64,
+}
+
+/// `__USER_CS`: 64-bit user code.
+const USER_CS: u64 = 0x33;
+/// `__USER32_CS`: 32-bit user code.
+pub const USER32_CS: u64 = 0x23;
+
+/// Reads a plain value of the kernel's memory; `None` when the address is not mapped.
+#[inline(always)]
+pub fn read_kernel<T: Copy>(address: u64) -> Option<T> {
+    let mut value = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: the helper writes at most size_of::<T> bytes and zeroes them on failure.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        )
+    };
+    if failed != 0 {
+        return None;
+    }
+    // SAFETY: filled by the helper; T is plain integers everywhere in this crate.
+    Some(unsafe { value.assume_init() })
+}
+
+/// Reads the field at `offset` of a kernel object.
+#[inline(always)]
+pub fn field<T: Copy>(object: u64, offset: u32) -> Option<T> {
+    read_kernel(object.wrapping_add(known(offset)?))
+}
+
+/// The current `task_struct`.
+#[inline(always)]
+pub fn current() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_current_task() }
+}
+
+#[inline(always)]
+pub fn pid_tgid() -> u64 {
+    bpf_get_current_pid_tgid()
+}
+
+/// The followed process the current task belongs to, if any.
+#[inline(always)]
+pub fn process(tgid: u32) -> Option<*mut Process> {
+    PROCESSES.get_ptr_mut(&tgid)
+}
+
+/// Address of the current task's `mm_struct`; 0 when it has none.
+#[inline(always)]
+pub fn mm(task: u64) -> u64 {
+    field::<u64>(task, setting!(task_mm)).unwrap_or(0)
+}
+
+/// The current task's saved user registers, at the top of its kernel stack; `None` for kernel threads and
+/// 32-bit code.
+#[inline(always)]
+pub fn user_registers() -> Option<Registers> {
+    let stack = field::<u64>(current(), setting!(task_stack))?;
+    let top = stack
+        .wrapping_add(setting!(thread_size) as u64)
+        .wrapping_sub(setting!(stack_padding) as u64);
+    registers_at(top.wrapping_sub(size_of::<PtRegs>() as u64))
+}
+
+/// A tracepoint's context: where its arguments are and how what they point to is read.
+pub trait Tracepoint: EbpfContext {
+    /// A word of the `pt_regs` that an argument points to.
+    fn register(&self, regs: u64, offset: usize) -> u64;
+}
+
+impl Tracepoint for BtfTracePointContext {
+    #[inline(always)]
+    fn register(&self, regs: u64, offset: usize) -> u64 {
+        // SAFETY: the verifier knows the argument's type and turns a bad address into 0; a plain load
+        // costs a tenth of the helper.
+        unsafe { core::ptr::read_volatile((regs as *const u8).add(offset).cast()) }
+    }
+}
+
+impl Tracepoint for RawTracePointContext {
+    #[inline(always)]
+    fn register(&self, regs: u64, offset: usize) -> u64 {
+        read_kernel(regs.wrapping_add(offset as u64)).unwrap_or(0)
+    }
+}
+
+/// The user registers that a tracepoint's argument points to, when they are of 64-bit code.
+#[inline(always)]
+pub fn registers_of<C: Tracepoint>(ctx: &C, regs: u64) -> Option<Registers> {
+    if ctx.register(regs, offset_of!(PtRegs, cs)) != USER_CS {
+        return None;
+    }
+    Some(Registers {
+        ip: ctx.register(regs, offset_of!(PtRegs, ip)),
+        sp: ctx.register(regs, offset_of!(PtRegs, sp)),
+        bp: ctx.register(regs, offset_of!(PtRegs, bp)),
+    })
+}
+
+/// Registers saved at `regs`, when they are of 64-bit user code.
+#[inline(always)]
+fn registers_at(regs: u64) -> Option<Registers> {
+    // ip, cs, flags, sp lie together; bp apart. Two small reads cost less stack than one of 168 bytes.
+    let frame = read_kernel::<[u64; 4]>(regs + offset_of!(PtRegs, ip) as u64)?;
+    if frame[1] != USER_CS {
+        return None;
+    }
+    let bp = read_kernel::<u64>(regs + offset_of!(PtRegs, bp) as u64)?;
+    Some(Registers {
+        ip: frame[0],
+        sp: frame[3],
+        bp,
+    })
+}
+
+/// Argument `n` of a tracepoint: both program types pass an array of 64-bit values.
+#[inline(always)]
+pub fn argument<C: EbpfContext>(ctx: &C, n: usize) -> u64 {
+    // SAFETY: the verifier knows the context's size and refuses an index beyond it.
+    unsafe { *ctx.as_ptr().cast::<u64>().add(n) }
+}

@@ -1,0 +1,265 @@
+//! Where the return address is, read off the instructions from a function's start: for assembly that
+//! has no unwind information.
+
+use std::collections::HashMap;
+
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register,
+};
+
+use super::unwind::{CallerBp, ReturnSlot, SlotPlace};
+
+/// Functions longer than this are not read.
+pub(super) const MAX_BYTES: u64 = 64 << 10;
+
+/// What is known at one instruction, relative to the return address's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    /// Slot minus rsp.
+    sp: Option<i64>,
+    /// Slot minus rbp, once rbp is this function's frame pointer.
+    bp: Option<i64>,
+    /// What became of the caller's rbp.
+    caller_bp: CallerBp,
+}
+
+impl State {
+    const ENTRY: Self = Self {
+        sp: Some(0),
+        bp: None,
+        caller_bp: CallerBp::Unchanged,
+    };
+    const LOST: Self = Self {
+        sp: None,
+        bp: None,
+        caller_bp: CallerBp::Unknown,
+    };
+
+    fn slot(self) -> ReturnSlot {
+        let place = match (self.sp, self.bp) {
+            (Some(sp), _) => SlotPlace::FromSp(sp),
+            (None, Some(bp)) => SlotPlace::FromBp(bp),
+            (None, None) => SlotPlace::Unknown,
+        };
+        ReturnSlot {
+            place,
+            caller_bp: self.caller_bp,
+        }
+    }
+
+    /// What holds on both of two ways to an instruction.
+    fn joined(self, other: Self) -> Self {
+        Self {
+            sp: self.sp.filter(|_| self.sp == other.sp),
+            bp: self.bp.filter(|_| self.bp == other.bp),
+            caller_bp: if self.caller_bp == other.caller_bp {
+                self.caller_bp
+            } else {
+                CallerBp::Unknown
+            },
+        }
+    }
+}
+
+/// Reads `code`, the function's bytes from its start at `start`, up to the instruction at `svma`.
+///
+/// One pass in address order; the state at a jump's target is kept until it is reached. Code that only
+/// a later jump reaches is not understood, and the answer is then unknown.
+pub(super) fn return_slot(code: &[u8], start: u64, svma: u64) -> ReturnSlot {
+    let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    let mut state = Some(State::ENTRY);
+    let mut arriving: HashMap<u64, State> = HashMap::new();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        if instruction.is_invalid() {
+            break;
+        }
+        let at = instruction.ip();
+        if let Some(&arrived) = arriving.get(&at) {
+            state = Some(state.map_or(arrived, |s| s.joined(arrived)));
+        }
+        // A caller is asked for at its return address minus one, inside the call: the same frame.
+        if svma < instruction.next_ip() {
+            return state
+                .filter(|_| svma >= at)
+                .map_or(ReturnSlot::UNKNOWN, State::slot);
+        }
+        let Some(now) = state else { continue };
+        let next = step(now, &instruction);
+        let target = instruction.near_branch_target();
+        state = match instruction.flow_control() {
+            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch if target > at => {
+                arriving
+                    .entry(target)
+                    .and_modify(|s| *s = s.joined(next))
+                    .or_insert(next);
+                (instruction.flow_control() == FlowControl::ConditionalBranch).then_some(next)
+            }
+            FlowControl::ConditionalBranch => Some(next),
+            FlowControl::UnconditionalBranch
+            | FlowControl::IndirectBranch
+            | FlowControl::Return
+            | FlowControl::Exception => None,
+            _ => Some(next),
+        };
+    }
+    ReturnSlot::UNKNOWN
+}
+
+/// The state after an instruction.
+fn step(mut state: State, i: &Instruction) -> State {
+    let to_sp =
+        i.op_count() > 0 && i.op0_kind() == OpKind::Register && i.op0_register() == Register::RSP;
+    let to_bp = i.op_count() > 0
+        && i.op0_kind() == OpKind::Register
+        && i.op0_register().full_register() == Register::RBP;
+    match i.mnemonic() {
+        Mnemonic::Push if to_bp => {
+            state.sp = state.sp.and_then(|sp| sp.checked_add(8));
+            if state.caller_bp == CallerBp::Unchanged {
+                state.caller_bp = state
+                    .sp
+                    .map_or(CallerBp::Unchanged, |sp| CallerBp::Saved(-sp));
+            }
+        }
+        Mnemonic::Pop if to_bp => {
+            let restored = state.sp.map(|sp| CallerBp::Saved(-sp)) == Some(state.caller_bp);
+            state.sp = state.sp.and_then(|sp| sp.checked_sub(8));
+            state.bp = None;
+            state.caller_bp = if restored {
+                CallerBp::Unchanged
+            } else {
+                CallerBp::Unknown
+            };
+        }
+        Mnemonic::Leave => {
+            state.sp = state.bp.and_then(|bp| bp.checked_sub(8));
+            state.bp = None;
+            state.caller_bp = CallerBp::Unchanged;
+        }
+        Mnemonic::Mov
+            if to_bp && i.op1_kind() == OpKind::Register && i.op1_register() == Register::RSP =>
+        {
+            state.bp = state.sp;
+        }
+        Mnemonic::Mov
+            if to_sp && i.op1_kind() == OpKind::Register && i.op1_register() == Register::RBP =>
+        {
+            state.sp = state.bp;
+        }
+        Mnemonic::Lea if to_sp && i.memory_index() == Register::None => {
+            let by = i.memory_displacement64() as i64;
+            state.sp = match i.memory_base() {
+                Register::RSP => state.sp.and_then(|sp| sp.checked_sub(by)),
+                Register::RBP => state.bp.and_then(|bp| bp.checked_sub(by)),
+                _ => None,
+            };
+        }
+        Mnemonic::Sub | Mnemonic::Add if to_sp => {
+            let by = immediate(i).map(|by| {
+                if i.mnemonic() == Mnemonic::Sub {
+                    by
+                } else {
+                    -by
+                }
+            });
+            state.sp = state.sp.zip(by).and_then(|(sp, by)| sp.checked_add(by));
+        }
+        _ if writes_first(i) && to_sp => state.sp = None,
+        _ if writes_first(i) && to_bp => {
+            state.bp = None;
+            if state.caller_bp == CallerBp::Unchanged {
+                state.caller_bp = CallerBp::Unknown;
+            }
+        }
+        // A call comes back with rsp as it was.
+        _ if matches!(
+            i.flow_control(),
+            FlowControl::Call | FlowControl::IndirectCall
+        ) => {}
+        _ => {
+            let by = i64::from(i.stack_pointer_increment());
+            state.sp = state.sp.and_then(|sp| sp.checked_sub(by));
+        }
+    }
+    if i.code() == Code::INVALID {
+        State::LOST
+    } else {
+        state
+    }
+}
+
+fn immediate(i: &Instruction) -> Option<i64> {
+    match i.op1_kind() {
+        OpKind::Immediate8to64 | OpKind::Immediate32to64 => Some(i.immediate(1) as i64),
+        _ => None,
+    }
+}
+
+/// Whether the first operand is written: all but comparisons, tests and pushes.
+fn writes_first(i: &Instruction) -> bool {
+    !matches!(
+        i.mnemonic(),
+        Mnemonic::Cmp
+            | Mnemonic::Test
+            | Mnemonic::Push
+            | Mnemonic::Bt
+            | Mnemonic::Jmp
+            | Mnemonic::Call
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(code: &[u8], offset: u64) -> (SlotPlace, CallerBp) {
+        let slot = return_slot(code, 0x1000, 0x1000 + offset);
+        (slot.place, slot.caller_bp)
+    }
+
+    #[test]
+    fn a_frame_pointer_prologue_is_followed_instruction_by_instruction() {
+        // push rbp; mov rbp,rsp; sub rsp,0x20; leave; ret
+        let code = [0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x20, 0xc9, 0xc3];
+        assert_eq!(at(&code, 0), (SlotPlace::FromSp(0), CallerBp::Unchanged));
+        assert_eq!(at(&code, 1), (SlotPlace::FromSp(8), CallerBp::Saved(-8)));
+        assert_eq!(at(&code, 4), (SlotPlace::FromSp(8), CallerBp::Saved(-8)));
+        assert_eq!(at(&code, 8), (SlotPlace::FromSp(40), CallerBp::Saved(-8)));
+        assert_eq!(at(&code, 9), (SlotPlace::FromSp(0), CallerBp::Unchanged));
+    }
+
+    #[test]
+    fn ways_that_disagree_leave_the_answer_unknown() {
+        // test eax,eax; je +1; push rax; nop: with and without the push.
+        let code = [0x85, 0xc0, 0x74, 0x01, 0x50, 0x90];
+        assert_eq!(at(&code, 4).0, SlotPlace::FromSp(0));
+        assert_eq!(at(&code, 5).0, SlotPlace::Unknown);
+    }
+
+    #[test]
+    fn an_aligned_stack_is_left_through_rbp_or_not_at_all() {
+        // push rbp; mov rbp,rsp; and rsp,-32; nop
+        let code = [0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xe4, 0xe0, 0x90];
+        assert_eq!(at(&code, 8), (SlotPlace::FromBp(8), CallerBp::Saved(-8)));
+        // and rsp,-32; nop
+        let code = [0x48, 0x83, 0xe4, 0xe0, 0x90];
+        assert_eq!(at(&code, 4).0, SlotPlace::Unknown);
+    }
+
+    #[test]
+    fn code_after_a_return_is_known_only_from_a_jump_to_it() {
+        // je +2; push rax; ret; nop / the nop is reached with nothing pushed.
+        let code = [0x74, 0x02, 0x50, 0xc3, 0x90];
+        assert_eq!(at(&code, 4).0, SlotPlace::FromSp(0));
+        // push rax; ret; nop
+        let code = [0x50, 0xc3, 0x90];
+        assert_eq!(at(&code, 2).0, SlotPlace::Unknown);
+        // Inside the call of `push rax; call +0; nop`.
+        assert_eq!(
+            at(&[0x50, 0xe8, 0, 0, 0, 0, 0x90], 5).0,
+            SlotPlace::FromSp(8)
+        );
+    }
+}

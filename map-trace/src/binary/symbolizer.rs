@@ -1,0 +1,277 @@
+//! Raw stacks to named frames, with the opened binaries and their answers kept within bounds.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::stack::{self, RawFrame, RawStack};
+use super::{Binary, CodeFrame, JitMap};
+use crate::model::Address;
+use crate::model::stack::Frame;
+
+/// Binaries kept open. One holds at most 1 MiB of file blocks, its symbol index and its DWARF context.
+const MAX_BINARIES: usize = 32;
+/// Failures remembered, so that a missing file is not asked for at every stack.
+const MAX_FAILURES: usize = 1024;
+/// Addresses whose frames are remembered, in each of two generations.
+const MAX_ANSWERS: usize = 8192;
+
+/// What lies at a runtime address.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Path, `[vdso]` or `[jit]`; none when not known.
+    pub module: Option<Arc<str>>,
+    pub code: Code,
+}
+
+/// Who can name it.
+#[derive(Clone, Debug)]
+pub enum Code {
+    /// A binary, and the address as it states it.
+    Binary(Arc<Binary>, u64),
+    Jit(Arc<JitMap>),
+    Unknown,
+}
+
+/// The binary asked for: where it may be found and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// The path shown to the user and kept in the trace.
+    pub path: String,
+    /// Build id it must have, when one is known.
+    pub build_id: Option<String>,
+    /// Device and inode it must have, when known and no build id is.
+    pub inode: Option<(u64, u64)>,
+}
+
+/// Named frames and whether a caller may be missing behind the innermost ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Symbolized {
+    pub frames: Vec<Frame>,
+    /// As [`stack::Restored::caller_unknown`].
+    pub caller_unknown: bool,
+}
+
+/// Two generations of answers: when the young one is full, the old one is dropped.
+struct Generations<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Generations<K, V> {
+    fn new() -> Self {
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
+    }
+
+    fn get(&mut self, key: &K) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let value = self.old.remove(key)?;
+        self.insert(key.clone(), value.clone());
+        Some(value)
+    }
+
+    fn insert(&mut self, key: K, value: V) {
+        if self.young.len() >= MAX_ANSWERS {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+/// Opened binaries, most recently used last.
+#[derive(Default)]
+struct Opened {
+    binaries: Vec<(Wanted, Arc<Binary>)>,
+    failures: HashMap<Wanted, ()>,
+}
+
+/// The frames of an address of a binary (by its number), as a return address or not.
+type Answers = Generations<(u64, u64, bool), Arc<[CodeFrame]>>;
+
+/// Opens binaries and names stacks. Shared freely between threads.
+pub struct Symbolizer {
+    opened: Mutex<Opened>,
+    answers: Mutex<Answers>,
+    vdso: std::sync::OnceLock<Option<Arc<Binary>>>,
+}
+
+impl Default for Symbolizer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Symbolizer {
+    pub fn new() -> Self {
+        Self {
+            opened: Mutex::default(),
+            answers: Mutex::new(Generations::new()),
+            vdso: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// The binary wanted, from the first of the candidate paths that has it. A file that is not the one
+    /// wanted (replaced since it was mapped) is passed over: unknown is better than wrong names.
+    pub fn open(&self, wanted: &Wanted, candidates: &[PathBuf]) -> Option<Arc<Binary>> {
+        {
+            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = opened.binaries.iter().position(|(w, _)| w == wanted) {
+                let entry = opened.binaries.remove(at);
+                let binary = Arc::clone(&entry.1);
+                opened.binaries.push(entry);
+                return Some(binary);
+            }
+            if opened.failures.contains_key(wanted) {
+                return None;
+            }
+        }
+        let found = candidates.iter().find_map(|path| open_one(wanted, path));
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Some(binary) => {
+                if opened.binaries.len() >= MAX_BINARIES {
+                    opened.binaries.remove(0);
+                }
+                opened.binaries.push((wanted.clone(), Arc::clone(binary)));
+            }
+            None => {
+                if opened.failures.len() >= MAX_FAILURES {
+                    opened.failures.clear();
+                }
+                opened.failures.insert(wanted.clone(), ());
+            }
+        }
+        found
+    }
+
+    /// The vDSO of the running kernel.
+    pub fn vdso(&self) -> Option<Arc<Binary>> {
+        self.vdso.get_or_init(super::vdso).clone()
+    }
+
+    /// Restores hidden callers and names every frame. Frames of unknown modules stay, without a name.
+    pub fn symbolize(&self, raw: &RawStack, lookup: &dyn Fn(u64) -> Option<Place>) -> Symbolized {
+        let restored = stack::restore(raw, &|address| match lookup(address)?.code {
+            Code::Binary(binary, svma) => Some((binary, svma)),
+            _ => None,
+        });
+        let mut frames = Vec::with_capacity(restored.frames.len());
+        for (i, frame) in restored.frames.iter().enumerate() {
+            self.name(*frame, i == 0, lookup, &mut frames);
+        }
+        Symbolized {
+            frames,
+            caller_unknown: restored.caller_unknown,
+        }
+    }
+
+    /// Appends the frames of one instruction pointer, inlined ones first.
+    fn name(
+        &self,
+        frame: RawFrame,
+        exact: bool,
+        lookup: &dyn Fn(u64) -> Option<Place>,
+        out: &mut Vec<Frame>,
+    ) {
+        // The last instruction of a mapping may be a call: its return address is outside.
+        let inside = if exact {
+            frame.ip
+        } else {
+            frame.ip.saturating_sub(1)
+        };
+        let place = lookup(inside);
+        let module = place
+            .as_ref()
+            .and_then(|p| p.module.as_deref().map(str::to_owned));
+        let blank = Frame {
+            ip: Address(frame.ip),
+            module,
+            restored: frame.restored,
+            ..Frame::default()
+        };
+        let before = out.len();
+        match place.map(|p| p.code) {
+            Some(Code::Binary(binary, svma)) => {
+                for code in self.frames(&binary, svma, exact).iter() {
+                    out.push(Frame {
+                        function: Some(code.function.clone()),
+                        file: code.file.clone(),
+                        line: code.line,
+                        inlined: code.inlined,
+                        ..blank.clone()
+                    });
+                }
+            }
+            Some(Code::Jit(map)) => out.extend(map.at(inside).map(|name| Frame {
+                function: Some(name.to_owned()),
+                ..blank.clone()
+            })),
+            _ => {}
+        }
+        if out.len() == before {
+            out.push(blank);
+        }
+    }
+
+    /// The code frames of an address; for a return address `svma` is the address minus one.
+    fn frames(&self, binary: &Binary, svma: u64, exact: bool) -> Arc<[CodeFrame]> {
+        let key = (binary.number(), svma, exact);
+        let known = self
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key);
+        if let Some(known) = known {
+            return known;
+        }
+        let at = if exact {
+            svma
+        } else {
+            inside_call(binary, svma)
+        };
+        let mut frames = Vec::new();
+        binary.frames(at, &mut frames);
+        let frames: Arc<[CodeFrame]> = frames.into();
+        self.answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, Arc::clone(&frames));
+        frames
+    }
+}
+
+/// The address that names the caller: inside the call, one before the return address, unless nothing
+/// calls from there. A signal handler returns to the first instruction of `__restore_rt` or Go's
+/// `runtime.sigreturn`, where the byte before belongs to nothing or to padding.
+fn inside_call(binary: &Binary, svma: u64) -> u64 {
+    let after = svma.saturating_add(1);
+    let starts_here = binary
+        .function_at(after)
+        .is_some_and(|function| function.start == after);
+    let mut before = [0; 5];
+    // Padding, and not the last byte of a `call rel32` (e8 and four bytes).
+    let padded = binary
+        .read(svma.saturating_sub(4), &mut before)
+        .is_some_and(|()| before[0] != 0xe8 && matches!(before[4], 0xcc | 0x90));
+    if starts_here && (padded || binary.function_at(svma).is_none()) {
+        after
+    } else {
+        svma
+    }
+}
+
+fn open_one(wanted: &Wanted, path: &Path) -> Option<Arc<Binary>> {
+    let binary = Binary::open(path).ok()?;
+    let right = match (&wanted.build_id, wanted.inode) {
+        (Some(id), _) => binary.build_id().as_ref() == Some(id),
+        (None, Some(inode)) => binary.identity() == Some(inode),
+        (None, None) => true,
+    };
+    right.then(|| Arc::new(binary))
+}

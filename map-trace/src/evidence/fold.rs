@@ -1,0 +1,358 @@
+//! Folds the lines of a trace into a summary.
+
+use std::collections::BTreeMap;
+
+use super::rows::{OTHER, Rows, Seen};
+use super::witness;
+use crate::model::event::{
+    AggregateLine, EventKind, ExecEvent, MemoryCallEvent, Mode, PageFaultEvent, SignalEvent,
+};
+use crate::model::header::{FooterLine, HeaderLine};
+use crate::model::loss::Loss;
+use crate::model::summary::{EventTotals, Executable, Program, SUMMARY_SCHEMA, Summary};
+use crate::model::{FaultCode, Operation, TraceLine};
+
+/// Names (of signals, of modes and codes) told apart; the rest are counted together as [`OTHER`].
+const MAX_NAMES: usize = 256;
+/// Longest such name, bytes.
+const MAX_NAME: usize = 64;
+/// Executables taken from `exec` lines when the trace has no footer to list them.
+const MAX_EXECUTABLES: usize = 256;
+
+/// The facts of the lines so far.
+#[derive(Default)]
+pub struct Fold {
+    header: Option<HeaderLine>,
+    footer: Option<FooterLine>,
+    rows: Rows,
+    signals: BTreeMap<String, u64>,
+    fault_codes: BTreeMap<String, BTreeMap<String, u64>>,
+    refused: u64,
+    unattributed: u64,
+    undecodable: u64,
+    delivered: u64,
+    aggregated: u64,
+    last_ns: u64,
+    executables: Vec<Executable>,
+}
+
+impl Fold {
+    /// Takes one line into account.
+    pub fn line(&mut self, line: &TraceLine) {
+        match line {
+            TraceLine::Header(header) => self.header(header),
+            TraceLine::Footer(footer) => self.footer(footer),
+            TraceLine::String(_) | TraceLine::Stack(_) => {}
+            TraceLine::PageFault(event) => self.page_fault(event),
+            TraceLine::Mprotect(event) => self.call(EventKind::Mprotect, event),
+            TraceLine::PkeyMprotect(event) => self.call(EventKind::PkeyMprotect, event),
+            TraceLine::Mmap(event) => self.call(EventKind::Mmap, event),
+            TraceLine::Munmap(event) => self.call(EventKind::Munmap, event),
+            TraceLine::Mremap(event) => self.call(EventKind::Mremap, event),
+            TraceLine::Brk(event) => self.call(EventKind::Brk, event),
+            TraceLine::Madvise(event) => self.call(EventKind::Madvise, event),
+            TraceLine::Signal(event) => self.signal(event),
+            TraceLine::Fork(event) => self.lifecycle(EventKind::Fork, event.time_ns),
+            TraceLine::Exec(event) => self.exec(event),
+            TraceLine::Exit(event) => self.lifecycle(EventKind::Exit, event.time_ns),
+            TraceLine::Aggregate(group) => self.aggregate(group),
+        }
+    }
+
+    /// Takes the first line into account.
+    pub fn header(&mut self, header: &HeaderLine) {
+        self.header = Some(header.clone());
+    }
+
+    /// Takes the last line into account.
+    pub fn footer(&mut self, footer: &FooterLine) {
+        self.footer = Some(footer.clone());
+    }
+
+    /// Lines of the trace that a reader could not decode.
+    pub fn undecodable(&mut self, lines: u64) {
+        self.undecodable = self.undecodable.saturating_add(lines);
+    }
+
+    fn page_fault(&mut self, event: &PageFaultEvent) {
+        let context = &event.context;
+        self.add(
+            &Seen {
+                kind: EventKind::PageFault,
+                count: 1,
+                operation: &context.operation,
+                sub_operation: context.sub_operation.as_ref(),
+                cause: Some(event.cause),
+                duration_ns: event.stall_ns,
+                group_ns: None,
+            },
+            event.time_ns,
+            context.stack.is_some(),
+        );
+        self.code(Some(event.mode), event.error_code, 1);
+        if witness::is_refused(event.cause, event.address) {
+            self.refused = self.refused.saturating_add(1);
+        }
+    }
+
+    fn call(&mut self, kind: EventKind, event: &MemoryCallEvent) {
+        let context = &event.context;
+        self.add(
+            &Seen {
+                kind,
+                count: 1,
+                operation: &context.operation,
+                sub_operation: context.sub_operation.as_ref(),
+                cause: None,
+                duration_ns: event.duration_ns,
+                group_ns: None,
+            },
+            event.time_ns,
+            context.stack.is_some(),
+        );
+    }
+
+    fn signal(&mut self, event: &SignalEvent) {
+        let context = &event.context;
+        self.add(
+            &Seen {
+                kind: EventKind::Signal,
+                count: 1,
+                operation: &context.operation,
+                sub_operation: context.sub_operation.as_ref(),
+                cause: None,
+                duration_ns: None,
+                group_ns: None,
+            },
+            event.time_ns,
+            context.stack.is_some(),
+        );
+        count_name(&mut self.signals, &event.signal, 1);
+    }
+
+    fn exec(&mut self, event: &ExecEvent) {
+        self.lifecycle(EventKind::Exec, event.time_ns);
+        let Some(path) = &event.executable else {
+            return;
+        };
+        let known = |executable: &Executable| {
+            executable.path == *path && executable.build_id == event.build_id
+        };
+        if self.executables.len() < MAX_EXECUTABLES && !self.executables.iter().any(known) {
+            self.executables.push(Executable {
+                path: path.clone(),
+                build_id: event.build_id.clone(),
+                ..Executable::default()
+            });
+        }
+    }
+
+    /// fork, exec and exit have no stack and belong to no operation.
+    fn lifecycle(&mut self, kind: EventKind, time_ns: u64) {
+        let seen = Seen {
+            kind,
+            count: 1,
+            operation: &Operation::None,
+            sub_operation: None,
+            cause: None,
+            duration_ns: None,
+            group_ns: None,
+        };
+        self.add(&seen, time_ns, true);
+    }
+
+    fn aggregate(&mut self, group: &AggregateLine) {
+        let context = &group.context;
+        let lifecycle = matches!(
+            group.event,
+            EventKind::Fork | EventKind::Exec | EventKind::Exit
+        );
+        // Counted below by the group's size, not as one event.
+        self.rows.add(&Seen {
+            kind: group.event,
+            count: group.count,
+            operation: &context.operation,
+            sub_operation: context.sub_operation.as_ref(),
+            cause: group.cause,
+            duration_ns: None,
+            group_ns: (group.durations > 0).then_some(group.duration_ns),
+        });
+        self.last_ns = self.last_ns.max(group.last_ns);
+        let total = if group.in_kernel {
+            &mut self.aggregated
+        } else {
+            &mut self.delivered
+        };
+        *total = total.saturating_add(group.count);
+        if context.stack.is_none() && context.operation == Operation::None && !lifecycle {
+            self.unattributed = self.unattributed.saturating_add(group.count);
+        }
+        match group.event {
+            EventKind::PageFault => {
+                if let Some(code) = group.error_code {
+                    self.code(group.mode, code, group.count);
+                }
+                let refused = |cause| witness::is_refused(cause, group.address_min);
+                if group.cause.is_some_and(refused) {
+                    self.refused = self.refused.saturating_add(group.count);
+                }
+            }
+            EventKind::Signal => {
+                let name = group.signal.as_deref().unwrap_or(OTHER);
+                count_name(&mut self.signals, name, group.count);
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, seen: &Seen<'_>, time_ns: u64, has_stack: bool) {
+        self.rows.add(seen);
+        self.last_ns = self.last_ns.max(time_ns);
+        self.delivered = self.delivered.saturating_add(1);
+        if !has_stack && *seen.operation == Operation::None {
+            self.unattributed = self.unattributed.saturating_add(1);
+        }
+    }
+
+    fn code(&mut self, mode: Option<Mode>, code: FaultCode, count: u64) {
+        let mode = match mode {
+            Some(Mode::User) => "user",
+            Some(Mode::Kernel) => "kernel",
+            None => OTHER,
+        };
+        if !self.fault_codes.contains_key(mode) {
+            self.fault_codes.insert(mode.to_owned(), BTreeMap::new());
+        }
+        if let Some(codes) = self.fault_codes.get_mut(mode) {
+            count_name(codes, &code.0.to_string(), count);
+        }
+    }
+
+    /// What all lines come to.
+    pub fn finish(self) -> Summary {
+        let cut_short = self.footer.is_none();
+        let loss = self.loss();
+        let header = self.header.unwrap_or_default();
+        let footer = self.footer.unwrap_or_default();
+        let executables = [footer.executables, header.executables, self.executables];
+        let events = totals(&self.rows, self.signals);
+        Summary {
+            schema: SUMMARY_SCHEMA.to_owned(),
+            program: Program {
+                argv: header.argv,
+                status: footer.status,
+                executables: executables
+                    .into_iter()
+                    .find(|list| !list.is_empty())
+                    .unwrap_or_default(),
+            },
+            duration_ns: if cut_short {
+                self.last_ns
+            } else {
+                footer.duration_ns
+            },
+            witnesses: witness::balance(&footer.witnesses, self.refused),
+            loss,
+            events,
+            causes: self.rows.total.causes(),
+            operations: self.rows.finish(&footer.counts),
+            controls: footer.controls,
+            claims: footer.claims,
+            cut_short,
+            stopped_early: footer.stopped_early,
+            calibration: if cut_short {
+                header.calibration
+            } else {
+                footer.calibration
+            },
+            fault_codes: self.fault_codes,
+            probe_ns: footer.probe_ns,
+            started: header.started,
+            host: header.host,
+            ..Summary::default()
+        }
+    }
+
+    /// The footer's account of loss, corrected by what the lines themselves show.
+    ///
+    /// Without a footer nothing is known of the kernel's totals: `counted` stays 0, so that the sums do not
+    /// come out and no absence is concluded.
+    fn loss(&self) -> Loss {
+        let Some(footer) = &self.footer else {
+            return Loss {
+                delivered: self.delivered,
+                aggregated: self.aggregated,
+                undecodable: self.undecodable,
+                unattributed: self.unattributed,
+                ..Loss::default()
+            };
+        };
+        let mut loss = footer.loss;
+        loss.undecodable = loss.undecodable.saturating_add(self.undecodable);
+        loss.unattributed = loss.unattributed.max(self.unattributed);
+        let gone = self
+            .missing(footer)
+            .saturating_sub(loss.undecodable)
+            .min(loss.delivered);
+        loss.delivered -= gone;
+        loss.dropped = loss.dropped.saturating_add(gone);
+        loss
+    }
+
+    /// Events that the kernel counted and did not drop, by the footer's totals, and that no line holds:
+    /// somebody took lines out of the trace, or the recording forgot to write them.
+    fn missing(&self, footer: &FooterLine) -> u64 {
+        let counted = EventKind::ALL
+            .into_iter()
+            .map(|kind| kernel_total(&footer.totals, kind));
+        let counted = counted.fold(0, u64::saturating_add);
+        let here = EventKind::ALL
+            .into_iter()
+            .map(|kind| self.rows.total.kind(kind));
+        let here = here.fold(0, u64::saturating_add);
+        counted
+            .saturating_sub(here)
+            .saturating_sub(footer.loss.dropped)
+    }
+}
+
+/// The kernel's total of a kind; page faults are counted by mode there.
+fn kernel_total(totals: &BTreeMap<String, u64>, kind: EventKind) -> u64 {
+    let of = |word: &str| totals.get(word).copied().unwrap_or(0);
+    match kind {
+        EventKind::PageFault => of("page_fault")
+            .saturating_add(of("page_fault_user"))
+            .saturating_add(of("page_fault_kernel")),
+        kind => of(kind.word()),
+    }
+}
+
+fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
+    let of = |kind| rows.total.kind(kind);
+    EventTotals {
+        page_fault: of(EventKind::PageFault),
+        mprotect: of(EventKind::Mprotect),
+        pkey_mprotect: of(EventKind::PkeyMprotect),
+        mmap: of(EventKind::Mmap),
+        munmap: of(EventKind::Munmap),
+        mremap: of(EventKind::Mremap),
+        brk: of(EventKind::Brk),
+        madvise: of(EventKind::Madvise),
+        signal,
+        exec: of(EventKind::Exec),
+        fork: of(EventKind::Fork),
+        exit: of(EventKind::Exit),
+    }
+}
+
+/// Adds to a name's count, in bounded memory.
+fn count_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+    if let Some(total) = counts.get_mut(name) {
+        *total = total.saturating_add(count);
+        return;
+    }
+    let fits = name.len() <= MAX_NAME && counts.len() < MAX_NAMES;
+    let name = if fits { name } else { OTHER };
+    let total = counts.entry(name.to_owned()).or_default();
+    *total = total.saturating_add(count);
+}

@@ -1,0 +1,254 @@
+//! The BPF object: loaded with the session's settings, attached, detached.
+
+use std::path::Path;
+
+use aya::maps::{Array, HashMap, MapData, RingBuf};
+use aya::programs::{BtfTracePoint, Program, ProgramError, RawTracePoint};
+use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use map_trace_common::calibrate::Calibrate;
+use map_trace_common::page_tables::PageTables;
+use map_trace_common::process::Process;
+use map_trace_common::settings::Settings;
+
+use super::probe_table::{PROBES, ProbeRow};
+use crate::model::header::Probe;
+
+/// The object, built for bpfel-unknown-none by the build script.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/map-trace.bpf.o"));
+
+/// A type of `map-trace-common` as aya wants it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Shared<T>(pub T);
+
+// SAFETY: every type this is used with is repr(C) of integers, without padding that matters to the kernel.
+unsafe impl<T: Copy + 'static> aya::Pod for Shared<T> {}
+
+/// Why the programs could not be made to run.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    #[error("kernel type information cannot be read from /sys/kernel/btf/vmlinux: {0}")]
+    Btf(#[from] aya::BtfError),
+    #[error("the BPF object was refused: {0}")]
+    Load(#[from] Box<aya::EbpfError>),
+    #[error("program {name} was refused: {why}")]
+    Program { name: &'static str, why: String },
+    #[error("BPF map {0} is missing or of another type than expected")]
+    Map(&'static str),
+    #[error("BPF map {name}: {why}")]
+    MapAccess {
+        name: &'static str,
+        why: aya::maps::MapError,
+    },
+}
+
+/// Kernel type information in aya's form, needed to load `tp_btf` programs.
+pub fn kernel_btf() -> Result<Btf, ObjectError> {
+    Ok(Btf::from_sys_fs()?)
+}
+
+/// The loaded object.
+pub struct Object {
+    ebpf: Ebpf,
+    attached: Vec<Probe>,
+}
+
+impl Object {
+    /// Creates the maps with the settings in place; no program is loaded yet.
+    pub fn load(settings: &Settings) -> Result<Self, ObjectError> {
+        let ebpf = EbpfLoader::new()
+            .btf(None)
+            .verifier_log_level(VerifierLogLevel::DISABLE)
+            .override_global("SETTINGS", &Shared(*settings), true)
+            .load(OBJECT)
+            .map_err(Box::new)?;
+        Ok(Self {
+            ebpf,
+            attached: Vec::new(),
+        })
+    }
+
+    /// Loads every program of the table, two threads at a time: the verifier takes most of the start.
+    pub fn load_programs(&mut self, btf: &Btf) -> Result<(), ObjectError> {
+        let mut programs: Vec<(&'static ProbeRow, &mut Program)> = Vec::new();
+        for (name, program) in self.ebpf.programs_mut() {
+            if let Some(row) = PROBES.iter().find(|row| row.btf_program == name) {
+                programs.push((row, program));
+            }
+        }
+        let mut refused: Vec<&'static ProbeRow> = Vec::new();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = programs
+                .into_iter()
+                .map(|(row, program)| (row, scope.spawn(move || load_btf(row, program, btf))))
+                .collect();
+            for (row, worker) in workers {
+                if !matches!(worker.join(), Ok(Ok(()))) {
+                    refused.push(row);
+                }
+            }
+        });
+        refused.into_iter().try_for_each(|row| self.load_raw(row))
+    }
+
+    /// The fallback: the same body as a raw tracepoint.
+    fn load_raw(&mut self, row: &'static ProbeRow) -> Result<(), ObjectError> {
+        let program: &mut RawTracePoint = self.program(row.raw_program)?;
+        program.load().map_err(|why| refused(row.raw_program, &why))
+    }
+
+    /// Attaches every probe of the table, in its order.
+    pub fn attach(&mut self) -> Result<(), ObjectError> {
+        for row in &PROBES {
+            let kind = self.attach_row(row)?;
+            self.attached.push(Probe {
+                name: row.btf_program.to_owned(),
+                attach_point: format!("{kind}:{}", row.tracepoint),
+                emits: row
+                    .emits
+                    .iter()
+                    .map(|&kind| super::totals::kind_word(kind).to_owned())
+                    .collect(),
+            });
+        }
+        Ok(())
+    }
+
+    fn attach_row(&mut self, row: &'static ProbeRow) -> Result<&'static str, ObjectError> {
+        let program: &mut BtfTracePoint = self.program(row.btf_program)?;
+        if program.fd().is_ok() {
+            program
+                .attach()
+                .map_err(|why| refused(row.btf_program, &why))?;
+            return Ok("tp_btf");
+        }
+        let program: &mut RawTracePoint = self.program(row.raw_program)?;
+        program
+            .attach(row.tracepoint)
+            .map_err(|why| refused(row.raw_program, &why))?;
+        Ok("raw_tp")
+    }
+
+    /// A program by name and type.
+    pub(super) fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, ObjectError>
+    where
+        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let missing = || ObjectError::Program {
+            name,
+            why: "not in the object".into(),
+        };
+        let program = self.ebpf.program_mut(name).ok_or_else(missing)?;
+        program.try_into().map_err(|why| refused(name, &why))
+    }
+
+    /// Nanoseconds and runs of every program, when kernel.bpf_stats_enabled is on.
+    pub fn run_times(&self) -> Vec<(String, u64, u64)> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                let nanoseconds = u64::try_from(info.run_time().as_nanos()).ok()?;
+                Some((name.to_owned(), nanoseconds, info.run_count()))
+            })
+            .collect()
+    }
+
+    /// What was attached, for the trace's header.
+    pub fn probes(&self) -> &[Probe] {
+        &self.attached
+    }
+
+    /// The event ring; taken once.
+    pub fn take_ring(&mut self) -> Result<RingBuf<MapData>, ObjectError> {
+        let map = self
+            .ebpf
+            .take_map("EVENTS")
+            .ok_or(ObjectError::Map("EVENTS"))?;
+        RingBuf::try_from(map).map_err(|why| ObjectError::MapAccess {
+            name: "EVENTS",
+            why,
+        })
+    }
+
+    /// Registers a process; its events count from its next exec on, or at once when `counting`.
+    pub fn register(&mut self, tgid: u32, counting: bool) -> Result<(), ObjectError> {
+        let name = "PROCESSES";
+        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let mut processes: HashMap<_, u32, Shared<Process>> =
+            HashMap::try_from(map).map_err(|why| ObjectError::MapAccess { name, why })?;
+        let process = Process {
+            counting: u32::from(counting),
+            ..Process::default()
+        };
+        processes
+            .insert(tgid, Shared(process), 0)
+            .map_err(|why| ObjectError::MapAccess { name, why })
+    }
+
+    /// Switches page-table walks on.
+    pub fn set_page_tables(&mut self, tables: &PageTables) -> Result<(), ObjectError> {
+        let name = "PAGE_TABLES";
+        let access = |why| ObjectError::MapAccess { name, why };
+        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let mut array: Array<_, Shared<PageTables>> = Array::try_from(map).map_err(access)?;
+        array.set(0, Shared(*tables), 0).map_err(access)
+    }
+
+    pub(super) fn map(&self, name: &'static str) -> Result<&aya::maps::Map, ObjectError> {
+        self.ebpf.map(name).ok_or(ObjectError::Map(name))
+    }
+
+    pub(super) fn calibration_map(
+        &mut self,
+    ) -> Result<Array<&mut MapData, Shared<Calibrate>>, ObjectError> {
+        let name = "CALIBRATE";
+        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        Array::try_from(map).map_err(|why| ObjectError::MapAccess { name, why })
+    }
+}
+
+fn load_btf(row: &ProbeRow, program: &mut Program, btf: &Btf) -> Result<(), ProgramError> {
+    let program: &mut BtfTracePoint = program.try_into()?;
+    let t = std::time::Instant::now();
+    let r = program.load(row.tracepoint, btf);
+    if std::env::var_os("MT_STAT").is_some() {
+        eprintln!(
+            "{} {:?} {:?} {:?}",
+            row.btf_program,
+            t.elapsed(),
+            program
+                .info()
+                .ok()
+                .and_then(|i| i.verified_instruction_count()),
+            program.info().ok().map(|i| i.size_jitted())
+        );
+    }
+    r
+}
+
+/// The last line of the verifier's log says why; the whole log would hide it.
+fn refused(name: &'static str, why: &ProgramError) -> ObjectError {
+    let why = match why {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
+            let log = verifier_log.to_string();
+            let last = log
+                .lines()
+                .rev()
+                .find(|line| !line.trim().is_empty())
+                .unwrap_or("")
+                .to_owned();
+            format!("{io_error} {last}")
+        }
+        other => other.to_string(),
+    };
+    ObjectError::Program { name, why }
+}
+
+/// Whether the kernel's type information is there at all.
+pub fn has_btf() -> bool {
+    Path::new("/sys/kernel/btf/vmlinux").exists()
+}

@@ -1,0 +1,136 @@
+//! Tables for a pull request or an issue (GitHub Flavored Markdown).
+
+use std::fmt::Write;
+
+use super::View;
+use super::answer::answer;
+use super::belief::{cost, remarks, title};
+use super::plain::{clean, number};
+use super::screen::Tone;
+use super::table::table;
+use crate::model::summary::{Summary, VerdictWord};
+
+/// Renders the summary; claims first when there are any.
+pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
+    let mut out = format!("# map-trace: {}\n\n", escape(&title(summary, 80)));
+    if !summary.claims.is_empty() {
+        let rows = summary.claims.iter().map(|claim| {
+            vec![
+                verdict(claim.verdict).to_owned(),
+                escape(&claim.statement),
+                escape(&claim.reason),
+            ]
+        });
+        section(&mut out, "Claims", &["verdict", "claim", "reason"], rows);
+    }
+    let answer = answer(summary);
+    let _ = writeln!(out, "## {}\n", answer.heading);
+    for fact in answer.facts {
+        let value = if fact.value.is_empty() { "" } else { ": " };
+        let _ = writeln!(
+            out,
+            "- **{}**{value}{}; {}",
+            fact.name,
+            fact.value,
+            escape(&fact.phrase())
+        );
+    }
+    out.push('\n');
+    operations(&mut out, summary);
+    let causes: Vec<_> = summary
+        .causes
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .collect();
+    if !causes.is_empty() {
+        let rows = causes
+            .into_iter()
+            .map(|(cause, count)| vec![format!("`{}`", cause.word()), number(*count)]);
+        section(
+            &mut out,
+            "Causes of page faults",
+            &["cause", "faults"],
+            rows,
+        );
+    }
+    out.push_str("## Evidence\n\n");
+    for remark in remarks(summary) {
+        let mark = if remark.tone == Tone::Bad {
+            "**!** "
+        } else {
+            ""
+        };
+        let _ = writeln!(out, "- {mark}{}", escape(&remark.text));
+    }
+    if let Some(cost) = cost(summary) {
+        let _ = writeln!(out, "- {cost}");
+    }
+    let host = &summary.host;
+    if !host.kernel.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nRecorded {} on Linux {}, {} ({} CPUs).",
+            escape(&summary.started),
+            escape(&host.kernel),
+            escape(&host.cpu),
+            host.cpus
+        );
+    }
+    out.into_bytes()
+}
+
+fn operations(out: &mut String, summary: &Summary) {
+    let table = table(summary);
+    if !table.rows.is_empty() {
+        let head: Vec<_> = table.head.iter().map(String::as_str).collect();
+        let rows = table.rows.iter().map(|row| {
+            let part = if row.sub { "└ " } else { "" };
+            let mut cells = vec![format!("{part}{}", escape(&row.name))];
+            cells.extend(row.cells.iter().cloned());
+            cells
+        });
+        section(out, "Operations", &head, rows);
+    }
+    if !table.folded.is_empty() {
+        let _ = writeln!(out, "{}\n", escape(&table.folded));
+    }
+}
+
+fn section(out: &mut String, title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    let _ = writeln!(out, "## {title}\n\n| {} |", head.join(" | "));
+    let rule = head.iter().enumerate().map(|(index, name)| {
+        let words = index == 0 || matches!(*name, "claim" | "reason");
+        if words { "---" } else { "---:" }
+    });
+    let _ = writeln!(out, "| {} |", rule.collect::<Vec<_>>().join(" | "));
+    for row in rows {
+        let _ = writeln!(out, "| {} |", row.join(" | "));
+    }
+    out.push('\n');
+}
+
+pub(super) const fn verdict(verdict: VerdictWord) -> &'static str {
+    match verdict {
+        VerdictWord::Supported => "supported",
+        VerdictWord::Refuted => "refuted",
+        VerdictWord::Inconclusive => "inconclusive",
+    }
+}
+
+/// Text that Markdown shows as it is.
+fn escape(text: &str) -> String {
+    let mut safe = String::new();
+    for c in clean(text).chars() {
+        match c {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '|' | '[' | ']' | '#' | '~' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
+}

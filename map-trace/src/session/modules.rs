@@ -1,0 +1,75 @@
+//! What code lies at an address of a process: the mapping from the replay, the binary from its file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::binary::JitMap;
+use crate::binary::symbolizer::{Code, Place, Symbolizer, Wanted};
+use crate::model::vma::VmaKind;
+use crate::space::{Spaces, Vma};
+
+/// The code at `address` of process `tgid`, for naming; `None` when nothing executable is mapped there.
+pub fn place(tgid: u32, address: u64, spaces: &Spaces, symbolizer: &Symbolizer) -> Option<Place> {
+    let vma = spaces.place(tgid, address).vma?;
+    if !vma.prot.execute() {
+        return None;
+    }
+    let name = vma.name().map(Arc::<str>::from);
+    let offset = address - vma.start + vma.offset;
+    let code = match vma.kind {
+        VmaKind::File => open(tgid, &vma, symbolizer)
+            .and_then(|binary| {
+                let svma = binary.svma_of_file_offset(offset)?;
+                Some(Code::Binary(binary, svma))
+            })
+            .unwrap_or(Code::Unknown),
+        VmaKind::Special if name.as_deref() == Some("[vdso]") => {
+            let binary = symbolizer.vdso();
+            binary
+                .and_then(|binary| {
+                    let svma = binary.svma_of_file_offset(address - vma.start)?;
+                    Some(Code::Binary(binary, svma))
+                })
+                .unwrap_or(Code::Unknown)
+        }
+        VmaKind::Special => Code::Unknown,
+        _ => return Some(jit(tgid)),
+    };
+    Some(Place { module: name, code })
+}
+
+/// The binary a mapping shows. While the process lives its own links lead to the very file that is mapped,
+/// in whatever mount namespace, replaced or deleted; afterwards only the path is left, and what is found
+/// there must have the build id (or inode) that was mapped.
+pub fn open(
+    tgid: u32,
+    vma: &Vma,
+    symbolizer: &Symbolizer,
+) -> Option<Arc<crate::binary::Binary>> {
+    let path = vma.name()?;
+    let backing = vma.backing.as_deref()?;
+    let device = backing.device.map(|device| libc::makedev(device.major, device.minor));
+    let wanted = Wanted {
+        path: path.to_owned(),
+        build_id: vma.build_id().map(hex),
+        inode: device.zip(backing.inode),
+    };
+    let plain = path.strip_suffix(" (deleted)").unwrap_or(path);
+    let candidates = [
+        PathBuf::from(format!("/proc/{tgid}/map_files/{:x}-{:x}", vma.start, vma.end)),
+        PathBuf::from(format!("/proc/{tgid}/root{plain}")),
+        PathBuf::from(plain),
+    ];
+    symbolizer.open(&wanted, &candidates)
+}
+
+/// Anonymous executable memory: a JIT's, named by its perf map where it keeps one.
+fn jit(tgid: u32) -> Place {
+    let code = JitMap::of_process(tgid).map_or(Code::Unknown, |map| Code::Jit(Arc::new(map)));
+    Place { module: Some("[jit]".into()), code }
+}
+
+/// A build id in the usual notation.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

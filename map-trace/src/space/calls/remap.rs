@@ -1,0 +1,113 @@
+//! mremap (mm/mremap.c).
+
+use super::MappingCall;
+use crate::model::Prot;
+use crate::space::mapping::{Vma, flag};
+use crate::space::memory::{Space, USER_END, page_up, range_end};
+
+/// MREMAP_DONTUNMAP: the old mapping stays, empty.
+const DONT_UNMAP: u64 = 4;
+
+impl Space {
+    /// mremap(old, old_length, new_length, flags, new) = address.
+    ///
+    /// Growing, shrinking and moving; with MREMAP_FIXED and equal lengths the range may hold several
+    /// mappings and holes (from Linux 6.17), which keep their distances. An old length of 0 makes a second
+    /// mapping of shared memory.
+    pub(super) fn remap(&mut self, call: &MappingCall) {
+        let [old, old_length, new_length, flags, ..] = call.args;
+        let Some(new) = call.address() else {
+            if call.result.is_none() {
+                self.doubt_lengths(old, old_length);
+            }
+            return;
+        };
+        let (Some(old_end), Some(new_end)) = (
+            range_end(old, old_length.max(1)),
+            range_end(new, new_length),
+        ) else {
+            self.contradict();
+            return;
+        };
+        let (old_length, new_length) = (page_up(old_length), page_up(new_length));
+        if new == old && old_length != 0 {
+            if new_end < old_end {
+                self.remove(new_end, old_end, call.enter_ns);
+            } else if old_end < new_end {
+                self.grow_in_place(old_end, new_end, call);
+            }
+            return;
+        }
+        let kept = if old_length == 0 {
+            old + new_length
+        } else {
+            old_end.min(old + new_length)
+        };
+        let sources: Vec<Vma> = self
+            .vmas
+            .overlapping(old, kept.min(USER_END))
+            .cloned()
+            .collect();
+        if sources.is_empty() {
+            self.contradict();
+        }
+        if old_length != 0 && flags & DONT_UNMAP == 0 {
+            self.remove(old, old_end, call.enter_ns);
+        } else if flags & DONT_UNMAP != 0 {
+            // The pages are gone, and what was locked is no longer (`dontunmap_complete`).
+            self.vmas.change(old, old_end, |mut vma| {
+                vma.flags &= !flag::LOCKED;
+                Some(vma)
+            });
+        }
+        for source in &sources {
+            self.place_copy(source, (old, kept), (new, new_end), call);
+        }
+    }
+
+    /// Maps at the new place what `source` maps at the old one; the last mapping takes the rest of the
+    /// new range when the call grew it.
+    fn place_copy(
+        &mut self,
+        source: &Vma,
+        (old, kept): (u64, u64),
+        (new, new_end): (u64, u64),
+        call: &MappingCall,
+    ) {
+        let mut copy = source.clone();
+        copy.clip(source.start.max(old), source.end.min(kept));
+        let last = copy.end == kept;
+        let moved = |address: u64| new.saturating_add(address - old).min(new_end);
+        (copy.start, copy.end) = (moved(copy.start), moved(copy.end));
+        if last {
+            copy.end = new_end;
+        }
+        // Registration with userfaultfd does not move along unless its owner asked for remap events.
+        copy.flags &= !flag::UFFD;
+        copy.doubt |= source.has(flag::UFFD_MISSING) || source.has(flag::UFFD_WP);
+        copy.since_ns = call.exit_ns;
+        copy.reported_ns = 0;
+        self.vmas.put(copy);
+    }
+
+    fn grow_in_place(&mut self, old_end: u64, new_end: u64, call: &MappingCall) {
+        let grown = self.vmas.at(old_end - 1).cloned();
+        let mut grown = grown.unwrap_or_else(|| {
+            self.contradict();
+            let mut unknown = Vma::anonymous(old_end, new_end, Prot::NONE, 0);
+            unknown.doubt = true;
+            unknown
+        });
+        grown.offset = grown.offset_at(old_end);
+        (grown.start, grown.end) = (old_end, new_end);
+        grown.since_ns = call.exit_ns;
+        grown.reported_ns = 0;
+        self.vmas.put(grown);
+    }
+
+    fn doubt_lengths(&mut self, old: u64, old_length: u64) {
+        if let Some(end) = range_end(old, old_length) {
+            self.doubt(old, end);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A run that is talked to while it runs: signals, lines, attach.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::session::{Traced, kill};
+
+/// Longer than any line takes to come on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running map-trace and the program's pipes.
+pub struct Live {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    heard: String,
+    errors: Receiver<String>,
+    stderr: String,
+    readers: Vec<JoinHandle<()>>,
+    folder: TempDir,
+    trace: PathBuf,
+    summary: PathBuf,
+}
+
+impl Live {
+    pub(crate) fn start(
+        mut command: Command,
+        folder: TempDir,
+        trace: PathBuf,
+        summary: PathBuf,
+    ) -> Self {
+        // A group of its own, so that a test can send what a terminal sends on Ctrl-C.
+        command.process_group(0);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("map-trace starts");
+        let stdin = child.stdin.take();
+        let (lines, out) = follow(child.stdout.take().expect("a pipe from the program"));
+        let (errors, err) = follow(child.stderr.take().expect("a pipe from map-trace"));
+        Self {
+            child,
+            stdin,
+            lines,
+            heard: String::new(),
+            errors,
+            stderr: String::new(),
+            readers: vec![out, err],
+            folder,
+            trace,
+            summary,
+        }
+    }
+
+    /// Waits until the program says a line that is, or starts with, `wanted`.
+    pub fn wait_for(&mut self, wanted: &str) {
+        wait_for(&self.lines, &mut self.heard, wanted);
+    }
+
+    /// Waits until map-trace says such a line on stderr.
+    pub fn wait_for_error(&mut self, wanted: &str) {
+        wait_for(&self.errors, &mut self.stderr, wanted);
+    }
+
+    /// Gives the program something to read.
+    pub fn tell(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        stdin
+            .write_all(bytes)
+            .and_then(|()| stdin.flush())
+            .expect("the program reads");
+    }
+
+    /// map-trace's process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to map-trace alone.
+    pub fn signal(&self, signal: i32) {
+        kill(self.child.id(), signal);
+    }
+
+    /// Sends a signal to map-trace and the program, as a terminal does.
+    pub fn signal_all(&self, signal: i32) {
+        let group = -i32::try_from(self.child.id()).expect("a process id");
+        // SAFETY: kill has no preconditions; the group is our child's and it was not waited for.
+        unsafe { libc::kill(group, signal) };
+    }
+
+    /// Closes stdin, waits for the end and reads what was left.
+    pub fn finish(mut self) -> Traced {
+        let status = self.end();
+        let output = Output {
+            status,
+            stdout: self.heard.into_bytes(),
+            stderr: self.stderr.into_bytes(),
+        };
+        Traced::read(output, self.folder, self.trace, &self.summary)
+    }
+
+    /// Closes stdin and waits for the end; for runs that leave nothing to read.
+    pub fn end(&mut self) -> ExitStatus {
+        self.stdin = None;
+        let (send, gone) = mpsc::channel::<()>();
+        let pid = self.child.id();
+        let watch = thread::spawn(move || {
+            if gone.recv_timeout(2 * PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                kill(pid, libc::SIGKILL);
+            }
+        });
+        let status = self.child.wait().expect("map-trace can be waited for");
+        drop(send);
+        watch.join().expect("the watch ends");
+        for reader in self.readers.drain(..) {
+            reader.join().expect("the reader ends");
+        }
+        self.heard.extend(self.lines.try_iter());
+        self.stderr.extend(self.errors.try_iter());
+        status
+    }
+}
+
+fn wait_for(lines: &Receiver<String>, heard: &mut String, wanted: &str) {
+    loop {
+        let Ok(line) = lines.recv_timeout(PATIENCE) else {
+            panic!("no line {wanted:?} came; heard: {heard}");
+        };
+        heard.push_str(&line);
+        if line.starts_with(wanted) {
+            return;
+        }
+    }
+}
+
+/// Reads lines on a thread, each with its line break.
+fn follow(pipe: impl Read + Send + 'static) -> (Receiver<String>, JoinHandle<()>) {
+    let (send, lines) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            if send.send(text).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    (lines, reader)
+}

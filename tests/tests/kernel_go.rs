@@ -1,0 +1,216 @@
+//! Go programs: what their maps really do, on every Go that is installed, stripped or not.
+
+use std::collections::BTreeMap;
+
+use map_trace::model::Operation;
+use map_trace::model::event::EventKind;
+use map_trace::model::summary::OperationRow;
+use map_trace_tests::{GoToolchain, Session, Strip, Traced, go, go_toolchains};
+
+fn traced(toolchain: &GoToolchain, strip: Strip, program: &str, arguments: &[&str]) -> Traced {
+    let traced = Session::run(go(toolchain, strip, program))
+        .arguments(arguments)
+        .traced()
+        .sound();
+    assert_eq!(
+        traced.status(),
+        0,
+        "{}: {}",
+        toolchain.version,
+        traced.stderr()
+    );
+    traced
+}
+
+fn row(traced: &Traced, operation: &Operation) -> Option<OperationRow> {
+    traced
+        .summary
+        .operations
+        .iter()
+        .find(|row| row.operation == *operation)
+        .cloned()
+}
+
+fn events(traced: &Traced, operation: &Operation, kind: EventKind) -> u64 {
+    row(traced, operation)
+        .and_then(|row| row.events.get(kind.word()).copied())
+        .unwrap_or(0)
+}
+
+#[test]
+fn maps_are_never_protected_and_their_faults_are_growth() {
+    for toolchain in go_toolchains() {
+        let version = &toolchain.version;
+        let traced = traced(&toolchain, Strip::No, "demo", &[]);
+        for operation in [
+            Operation::Iterate,
+            Operation::Assign,
+            Operation::Grow,
+            Operation::Access,
+        ] {
+            for kind in [
+                EventKind::Mprotect,
+                EventKind::PkeyMprotect,
+                EventKind::Signal,
+            ] {
+                let count = events(&traced, &operation, kind);
+                assert_eq!(count, 0, "{version}: {} during {operation}", kind.word());
+            }
+        }
+        assert_eq!(
+            traced.summary.events.signal.values().sum::<u64>(),
+            0,
+            "{version}"
+        );
+        let faults = events(&traced, &Operation::Assign, EventKind::PageFault);
+        assert!(faults > 1000, "{version}: {faults} faults while assigning");
+        let assign = row(&traced, &Operation::Assign).expect("assigning faults");
+        let grown: u64 = assign
+            .sub_operations
+            .iter()
+            .filter(|row| row.operation == Operation::Grow)
+            .filter_map(|row| row.events.get("page_fault"))
+            .sum();
+        assert!(
+            grown * 10 > faults * 8,
+            "{version}: {grown} of {faults} faults in growth"
+        );
+    }
+}
+
+#[test]
+fn the_programs_language_version_and_kind_of_map_are_known() {
+    for toolchain in go_toolchains() {
+        for strip in [Strip::No, Strip::Yes] {
+            let traced = traced(&toolchain, strip, "demo", &["-n", "1000"]);
+            let executables = &traced.summary.program.executables;
+            let demo = executables.iter().find(|file| file.path.ends_with("/demo"));
+            let demo = demo.unwrap_or_else(|| panic!("{executables:?}"));
+            assert_eq!(demo.language.as_deref(), Some("go"));
+            assert_eq!(demo.go_version.as_deref(), Some(toolchain.version.as_str()));
+            let maps = if toolchain.has_swiss_maps() {
+                "swiss"
+            } else {
+                "hmap"
+            };
+            assert_eq!(
+                demo.map_implementation.as_deref(),
+                Some(maps),
+                "{}",
+                toolchain.version
+            );
+            assert_eq!(
+                demo.stripped,
+                Some(strip == Strip::Yes),
+                "{}",
+                toolchain.version
+            );
+        }
+    }
+}
+
+/// Share of each operation in the page faults, in percent.
+fn shares(traced: &Traced) -> BTreeMap<String, u64> {
+    let total = traced.summary.events.page_fault.max(1);
+    let rows = traced.summary.operations.iter();
+    rows.map(|row| {
+        let faults = row.events.get("page_fault").copied().unwrap_or(0);
+        (row.operation.to_string(), faults * 100 / total)
+    })
+    .filter(|(_, share)| *share > 0)
+    .collect()
+}
+
+#[test]
+fn a_stripped_program_is_attributed_like_the_whole_one() {
+    for toolchain in go_toolchains() {
+        let whole = shares(&traced(&toolchain, Strip::No, "growth", &[]));
+        let stripped = shares(&traced(&toolchain, Strip::Yes, "growth", &[]));
+        assert!(
+            whole.get("assign").is_some_and(|share| *share > 30),
+            "{whole:?}"
+        );
+        for operation in whole.keys().chain(stripped.keys()) {
+            let share = |of: &BTreeMap<String, u64>| of.get(operation).copied().unwrap_or(0);
+            let difference = share(&whole).abs_diff(share(&stripped));
+            let version = &toolchain.version;
+            assert!(
+                difference <= 5,
+                "{version} {operation}: {whole:?}, stripped {stripped:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_stacks_of_go_programs_have_names() {
+    for toolchain in go_toolchains() {
+        for strip in [Strip::No, Strip::Yes] {
+            let traced = traced(&toolchain, strip, "demo", &["-n", "200000"]);
+            let in_assign = |fault: &&map_trace::model::event::PageFaultEvent| {
+                fault.context.operation == Operation::Assign
+            };
+            let faults: Vec<_> = traced.trace.faults().filter(in_assign).collect();
+            assert!(
+                faults.len() > 100,
+                "{}: {}",
+                toolchain.version,
+                faults.len()
+            );
+            for fault in faults {
+                let functions = traced.trace.functions(&fault.context);
+                assert!(
+                    functions.contains(&"main.assign"),
+                    "{}: {functions:?}",
+                    toolchain.version
+                );
+                assert!(
+                    functions.contains(&"main.main"),
+                    "{}: {functions:?}",
+                    toolchain.version
+                );
+                assert!(
+                    !functions.contains(&"?"),
+                    "{}: {functions:?}",
+                    toolchain.version
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_program_that_does_protect_its_map_is_caught() {
+    for toolchain in go_toolchains() {
+        let program = go(&toolchain, Strip::No, "sabotage");
+        let mut session = Session::run(program).arguments(&["-times", "8"]).in_full();
+        if toolchain.has_swiss_maps() {
+            session = session.argument("-swiss");
+        }
+        let traced = session.traced().sound();
+        assert_eq!(
+            traced.status(),
+            0,
+            "{}: {}",
+            toolchain.version,
+            traced.stderr()
+        );
+        let calls = traced
+            .trace
+            .calls_in(EventKind::Mprotect, traced.said.range());
+        assert_eq!(calls.len(), 16, "{}", toolchain.version);
+        for call in calls {
+            let functions = traced.trace.functions(&call.context);
+            assert!(
+                functions.contains(&"main.sabotage"),
+                "{}: {functions:?}",
+                toolchain.version
+            );
+            assert!(
+                functions.contains(&"main.rangeSabotaged"),
+                "{}: {functions:?}",
+                toolchain.version
+            );
+        }
+    }
+}

@@ -1,0 +1,3 @@
+module maptrace.example/workloads
+
+go 1.19

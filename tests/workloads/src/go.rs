@@ -1,0 +1,184 @@
+//! Go toolchains and the Go workloads.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use map_trace_bpf_build::cache_dir;
+
+use crate::build::{Error, at, files, once, read, root, sources};
+
+/// Versions that set-up installs beside the distribution's: the last with classic maps in wide use,
+/// and the newest with Swiss maps.
+pub const PINNED_GO: [&str; 2] = ["1.23.9", "1.27.3"];
+
+/// A Go toolchain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoToolchain {
+    /// `go1.23.9`
+    pub version: String,
+    /// The `go` command.
+    pub go: PathBuf,
+}
+
+impl GoToolchain {
+    /// Major, minor and patch as numbers; 0 where there is none.
+    pub fn number(&self) -> [u32; 3] {
+        numbers(&self.version)
+    }
+
+    /// True from Go 1.24 on, which has Swiss maps by default.
+    pub fn has_swiss_maps(&self) -> bool {
+        self.number() >= [1, 24, 0]
+    }
+}
+
+/// Whether the symbol table and DWARF are left out (`-ldflags "-s -w"`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strip {
+    Yes,
+    No,
+}
+
+/// [`PINNED_GO`] and what `MAP_TRACE_GO` asks for besides, separated by commas.
+pub fn wanted_go() -> Vec<String> {
+    let more = env::var("MAP_TRACE_GO").unwrap_or_default();
+    let more = more
+        .split(',')
+        .map(str::trim)
+        .filter(|version| !version.is_empty());
+    PINNED_GO
+        .into_iter()
+        .chain(more)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The toolchains that are installed: the distribution's and the wanted ones, the oldest first.
+pub fn go_toolchains() -> Vec<GoToolchain> {
+    let wanted = wanted_go();
+    let pinned = wanted.iter().filter_map(|version| pinned_go(version));
+    let distribution = ["/usr/bin/go", "/usr/local/go/bin/go"].map(PathBuf::from);
+    let mut found: Vec<GoToolchain> = distribution
+        .into_iter()
+        .chain(pinned)
+        .filter_map(toolchain)
+        .collect();
+    found.sort_by_key(GoToolchain::number);
+    found.dedup_by(|a, b| a.version == b.version);
+    found
+}
+
+/// The `go` command set-up installed for a version.
+pub fn pinned_go(version: &str) -> Option<PathBuf> {
+    let library = cache_dir()?.join("go").join(version).join("lib");
+    // lib/python3.N/site-packages/go is that version's GOROOT.
+    fs::read_dir(library)
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|python| python.path().join("site-packages/go/bin/go"))
+        .find(|go| go.is_file())
+}
+
+/// Builds every Go workload with one toolchain; returns the folder that holds them.
+///
+/// # Errors
+///
+/// The toolchain refused a program.
+pub fn build_go(toolchain: &GoToolchain, strip: Strip) -> Result<PathBuf, Error> {
+    let folder = sources().join("go");
+    let name = match strip {
+        Strip::No => toolchain.version.clone(),
+        Strip::Yes => format!("{}-stripped", toolchain.version),
+    };
+    let out = root().join(name);
+    let module = read(&folder.join("go.mod"))?;
+    for program in programs(&folder)? {
+        let mut inputs = vec![module.clone()];
+        for source in files(&program, "go")? {
+            inputs.push(read(&source)?);
+        }
+        let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
+        let base = program.file_name().unwrap_or_default();
+        let mut command = go(&toolchain.go);
+        command.current_dir(&program).args(["build", "-trimpath"]);
+        if strip == Strip::Yes {
+            command.args(["-ldflags", "-s -w"]);
+        }
+        once(&out.join(base), command, &inputs, &program)?;
+    }
+    Ok(out)
+}
+
+/// Each folder under `go/` with Go files is a program.
+fn programs(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(folder).map_err(|source| at(folder, source))?;
+    let mut found: Vec<_> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// A `go` command that stays with its own version, off the network and out of the user's folders.
+fn go(go: &Path) -> Command {
+    let mut command = Command::new(go);
+    command
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOPROXY", "off")
+        .env("GOENV", "off")
+        .env("GOWORK", "off")
+        .env("CGO_ENABLED", "0")
+        .env("GOCACHE", root().join("go-cache"))
+        .env("GOPATH", root().join("go-path"))
+        .env_remove("GOROOT")
+        .env_remove("GOEXPERIMENT");
+    command
+}
+
+/// What `go version` says of itself: `go version go1.23.9 linux/amd64`.
+fn toolchain(path: PathBuf) -> Option<GoToolchain> {
+    let output = go(&path)
+        .arg("version")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let version = text.split_whitespace().nth(2)?.to_owned();
+    version
+        .starts_with("go1.")
+        .then_some(GoToolchain { version, go: path })
+}
+
+fn numbers(version: &str) -> [u32; 3] {
+    let mut numbers = [0; 3];
+    let parts = version.trim_start_matches("go").split('.');
+    for (number, part) in numbers.iter_mut().zip(parts) {
+        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+        *number = digits.parse().unwrap_or(0);
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(numbers("go1.9.10") < numbers("go1.19"));
+        assert_eq!(numbers("go1.24rc1"), [1, 24, 0]);
+        let swiss = |version: &str| {
+            GoToolchain {
+                version: version.to_owned(),
+                go: PathBuf::new(),
+            }
+            .has_swiss_maps()
+        };
+        assert!(!swiss("go1.23.9") && swiss("go1.24.11"));
+    }
+}

@@ -1,0 +1,35 @@
+//! `cargo xtask demo`: the main job, seen.
+
+use anyhow::{Context, Result, bail};
+use map_trace_workloads as workloads;
+
+use crate::process::run as spawn;
+use crate::{build, root, setup};
+
+/// Traces the demo program, built with the oldest and the newest Go that set-up knows.
+///
+/// # Errors
+///
+/// A step that failed, by its command; or the traced program's own failure.
+pub fn run() -> Result<()> {
+    setup::run()?;
+    let binary = build::release()?;
+    let toolchains = workloads::go_toolchains();
+    let (Some(oldest), Some(newest)) = (toolchains.first(), toolchains.last()) else {
+        bail!("no Go toolchain: install one with: cargo xtask setup");
+    };
+    for toolchain in [oldest, newest] {
+        let folder = workloads::build_go(toolchain, workloads::Strip::No)
+            .with_context(|| format!("building the demo with {}", toolchain.version))?;
+        eprintln!(
+            "\n== {}: assign 1,000,000 entries, range, range with assign",
+            toolchain.version
+        );
+        spawn(
+            root::command(&binary)?
+                .args(["run", "--"])
+                .arg(folder.join("demo")),
+        )?;
+    }
+    Ok(())
+}

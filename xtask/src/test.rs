@@ -1,0 +1,165 @@
+//! `cargo xtask test`: everything a change has to pass, in one command.
+
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use map_trace_workloads as workloads;
+
+use crate::process::{cargo, run as spawn, show};
+use crate::{build, root, setup};
+
+/// The package whose tests trace programs and therefore run as root.
+const ROOT_PACKAGE: &str = "map-trace-tests";
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only tests whose name contains this; skips formatting and clippy
+    filter: Option<String>,
+}
+
+/// Tests that passed, failed and were ignored or filtered out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+/// Sets up, builds, checks and tests.
+///
+/// # Errors
+///
+/// The first step that fails; for tests, after all of them ran.
+pub fn run(options: &Options) -> Result<()> {
+    let start = Instant::now();
+    setup::run()?;
+    if options.filter.is_none() {
+        spawn(cargo().args(["fmt", "--all", "--check"]))?;
+        let clippy = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        spawn(cargo().args(clippy))?;
+    }
+    let binary = build::debug()?;
+    for toolchain in workloads::go_toolchains() {
+        build::build_workloads(&toolchain)?;
+    }
+    let mut counts = Counts::default();
+    let mut all_passed = true;
+    for mut command in [unprivileged(), privileged(&binary)?] {
+        if let Some(filter) = &options.filter {
+            command.arg("--").arg(filter);
+        }
+        all_passed &= count(&mut command, &mut counts)?;
+    }
+    let Counts {
+        passed,
+        failed,
+        ignored,
+    } = counts;
+    let seconds = start.elapsed().as_secs();
+    eprintln!("\n{passed} tests passed, {failed} failed, {ignored} ignored, in {seconds} s");
+    if !all_passed {
+        bail!("{failed} tests failed");
+    }
+    Ok(())
+}
+
+fn unprivileged() -> Command {
+    let mut command = cargo();
+    command.args([
+        "test",
+        "--workspace",
+        "--no-fail-fast",
+        "--exclude",
+        ROOT_PACKAGE,
+    ]);
+    command
+}
+
+/// Cargo builds as the caller; only the test programs themselves run as root, through cargo's runner.
+fn privileged(binary: &Path) -> Result<Command> {
+    let mut command = cargo();
+    command
+        .args(["test", "--no-fail-fast", "-p", ROOT_PACKAGE])
+        .env("MAP_TRACE_BIN", binary);
+    if !root::is_root() {
+        let runner = format!("{} -E --", root::sudo()?);
+        command.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+    }
+    // A trace writer must not depend on the tester's terminal settings.
+    command.env_remove("NO_COLOR");
+    Ok(command)
+}
+
+/// Runs a `cargo test`, shows what it says, adds up its counts; true when it succeeded.
+fn count(command: &mut Command, counts: &mut Counts) -> Result<bool> {
+    let shown = show(command);
+    eprintln!("  $ {shown}");
+    if env::var_os("CARGO_TERM_COLOR").is_none() {
+        command.env("CARGO_TERM_COLOR", "auto");
+    }
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    let output = child.stdout.take().context("no pipe to the tests")?;
+    let mut terminal = std::io::stdout().lock();
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        if let Some(found) = result_line(&line) {
+            counts.passed += found.passed;
+            counts.failed += found.failed;
+            counts.ignored += found.ignored;
+        }
+        writeln!(terminal, "{line}")?;
+    }
+    Ok(child.wait()?.success())
+}
+
+/// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`
+fn result_line(line: &str) -> Option<Counts> {
+    let rest = line.trim().strip_prefix("test result: ")?;
+    let (_, rest) = rest.split_once(". ")?;
+    let figure = |word: &str| {
+        rest.split("; ")
+            .find_map(|part| part.strip_suffix(word)?.trim().parse::<u64>().ok())
+    };
+    Some(Counts {
+        passed: figure(" passed")?,
+        failed: figure(" failed")?,
+        ignored: figure(" ignored")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_a_result_line_are_read() {
+        let line = "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0.00s";
+        assert_eq!(
+            result_line(line),
+            Some(Counts {
+                passed: 3,
+                failed: 2,
+                ignored: 1
+            })
+        );
+        assert_eq!(result_line("test result"), None);
+        assert_eq!(
+            result_line("test result: ok. many passed; 0 failed; 0 ignored"),
+            None
+        );
+    }
+}
