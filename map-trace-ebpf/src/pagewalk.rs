@@ -17,6 +17,17 @@ const USER: u64 = 1 << 2;
 const HUGE: u64 = 1 << 7;
 /// `_PAGE_PROTNONE` of an entry that is not present.
 const PROT_NONE: u64 = 1 << 8;
+const DIRTY: u64 = 1 << 6;
+/// `_PAGE_UFFD_WP`, software bit 2, of an entry that is present or PROT_NONE.
+const UFFD_WP: u64 = 1 << 10;
+/// `_PAGE_SWP_UFFD_WP` of a swap entry.
+const SWAP_UFFD_WP: u64 = 1 << 2;
+/// The swap type is in the top five bits (arch/x86/include/asm/pgtable_64.h); types below
+/// [`SWAP_FILES`] are swap files on every configuration.
+const SWAP_TYPE_SHIFT: u32 = 59;
+const SWAP_FILES: u64 = 23;
+/// `_PAGE_SAVED_DIRTY`, software bit 5.
+const SAVED_DIRTY: u64 = 1 << 58;
 const NO_EXECUTE: u64 = 1 << 63;
 
 /// A page-table entry and where it stands.
@@ -90,6 +101,16 @@ pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
     UNREAD
 }
 
+/// What an entry that is neither present nor empty is: PROT_NONE, a swap entry, or something rarer.
+#[inline(always)]
+fn absent(raw: u64) -> u32 {
+    if raw & PROT_NONE != 0 {
+        return pte_class::PROT_NONE | if raw & UFFD_WP != 0 { pte_class::UFFD_WP } else { 0 };
+    }
+    let uffd_wp = if raw & SWAP_UFFD_WP != 0 { pte_class::UFFD_WP } else { 0 };
+    if raw >> SWAP_TYPE_SHIFT < SWAP_FILES { uffd_wp | pte_class::SWAP } else { uffd_wp }
+}
+
 /// The facts of an entry that decide a fault's cause.
 #[inline(always)]
 pub fn class(entry: &Entry) -> u32 {
@@ -105,13 +126,15 @@ pub fn class(entry: &Entry) -> u32 {
         return class | pte_class::EMPTY;
     }
     if raw & PRESENT == 0 {
-        return if raw & PROT_NONE != 0 {
-            class | pte_class::PROT_NONE
-        } else {
-            class
-        };
+        return class | absent(raw);
     }
     class |= pte_class::PRESENT;
+    if raw & (DIRTY | SAVED_DIRTY) != 0 {
+        class |= pte_class::DIRTY;
+    }
+    if raw & UFFD_WP != 0 {
+        class |= pte_class::UFFD_WP;
+    }
     if raw & WRITABLE != 0 {
         class |= pte_class::WRITABLE;
     }

@@ -231,11 +231,6 @@ pub fn check_registers(btf: &Btf) -> Result<(), RegistersDiffer> {
 pub const fn unknown_settings() -> Settings {
     Settings {
         detail: 0,
-        direct_map: 0,
-        frame_mask: 0,
-        zero_frame: 0,
-        huge_zero_frame: 0,
-        levels: 0,
         follow_forks: 0,
         measure_stall: 0,
         thread_size: USUAL_THREAD_SIZE,

@@ -1,0 +1,64 @@
+//! What a recording leaves for the command line to print.
+
+use crate::error::Error;
+use crate::exit_code::ExitCode;
+use crate::model::summary::Summary;
+use crate::trace::SavedTrace;
+
+/// A recording that came to its end, by whatever way.
+#[derive(Debug)]
+pub struct RunOutcome {
+    pub status: ProgramStatus,
+    pub summary: Summary,
+    /// The trace, when one was asked for and is whole.
+    pub saved: Option<SavedTrace>,
+    /// Something failed on the way that the recording survived, such as a full disk; the exit status is its
+    /// code, not the program's.
+    pub problem: Option<Error>,
+}
+
+/// How the program ended, as wait(2) tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramStatus {
+    /// The exit code; only its low eight bits mean something.
+    Exited(i32),
+    /// The signal's number.
+    Signaled(i32),
+    /// Still running when the recording stopped, or not our child.
+    Running,
+}
+
+impl ProgramStatus {
+    /// The status map-trace exits with in the program's stead: its own, or 128+n for signal n, as a shell does.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Exited(code) => ExitCode(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            Self::Signaled(signal) => {
+                ExitCode(u8::try_from(signal.saturating_add(128)).unwrap_or(u8::MAX))
+            }
+            Self::Running => ExitCode::SUCCESS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_the_program_is_passed_on() {
+        for (status, code) in [
+            (ProgramStatus::Exited(0), 0),
+            (ProgramStatus::Exited(3), 3),
+            (ProgramStatus::Exited(255), 255),
+            (ProgramStatus::Exited(256), 0),
+            (ProgramStatus::Exited(-1), 255),
+            (ProgramStatus::Signaled(11), 139),
+            (ProgramStatus::Signaled(64), 192),
+            (ProgramStatus::Signaled(i32::MAX), 255),
+            (ProgramStatus::Running, 0),
+        ] {
+            assert_eq!(status.exit_code(), ExitCode(code), "{status:?}");
+        }
+    }
+}
