@@ -6,6 +6,8 @@ mod demo;
 mod layers;
 #[cfg(test)]
 mod licences;
+#[cfg(test)]
+mod links;
 mod process;
 mod program;
 mod root;

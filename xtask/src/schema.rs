@@ -12,7 +12,7 @@ use crate::process::{cargo, run as spawn};
 pub fn run() -> Result<()> {
     spawn(
         cargo()
-            .args(["test", "-p", "map-trace-tests", "--test", "schemas"])
-            .env("MAP_TRACE_WRITE_SCHEMAS", "1"),
+            .args(["test", "-p", "map-trace", "--lib", "output::schema"])
+            .env("UPDATE_SCHEMAS", "1"),
     )
 }
