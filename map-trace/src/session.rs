@@ -2,15 +2,20 @@
 
 mod aggregates;
 mod calls;
+mod clock;
 mod faults;
 mod footer;
+mod instrument;
 mod limiter;
 mod live;
+mod members;
 mod modules;
 mod names;
+mod options;
 mod order;
 pub mod outcome;
 mod pipeline;
+mod progress;
 pub mod settings;
 mod stacks;
 

@@ -15,6 +15,6 @@ pub struct PageFaultRecord {
     pub pte: u64,
     /// Level where the walk stopped: 1 PTE (4K), 2 PMD (2M), 3 PUD (1G), 4 P4D, 5 PGD; 0 not walked.
     pub pte_level: u32,
-    /// Order of this fault among those of its thread is not implied; reserved, 0.
-    pub reserved: u32,
+    /// The entry's facts as the kernel groups by them: `pte_class`.
+    pub pte_class: u32,
 }

@@ -133,7 +133,7 @@ fn record<C: Tracepoint>(
         error_code,
         pte: entry.raw,
         pte_level: entry.level,
-        reserved: 0,
+        pte_class: group.pte_class,
     };
     emit::deliver_detail(cpu, &header, &record, &group);
 }

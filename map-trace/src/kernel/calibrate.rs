@@ -139,10 +139,9 @@ fn run(object: &mut Object, request: Calibrate) -> Result<Calibrate, CalibrateEr
 /// Finds the direct map and the zero page. Leaves a description for the trace's header either way.
 pub fn calibrate(
     object: &mut Object,
-    host_levels: u32,
 ) -> (Calibration, Result<PageTables, CalibrateError>) {
     let start = Instant::now();
-    let found = search(object, host_levels);
+    let found = search(object);
     let calibration = Calibration {
         usable: found.is_ok(),
         reason: found.as_ref().err().map(ToString::to_string),
@@ -154,17 +153,14 @@ pub fn calibrate(
     (calibration, found)
 }
 
-fn search(object: &mut Object, host_levels: u32) -> Result<PageTables, CalibrateError> {
+fn search(object: &mut Object) -> Result<PageTables, CalibrateError> {
     let page = Page::new()?;
     let cookie = random()?;
     page.write(cookie)?;
     let frame = pagemap_frame(page.address())?;
-    let mut levels: Vec<u64> = vec![4, 5];
-    if host_levels == 5 {
-        levels.reverse();
-    }
     let mut last = CalibrateError::NotFound(0);
-    for levels in levels {
+    // With la57 the CPU may still run four levels; the walk that agrees with pagemap tells.
+    for levels in [4, 5] {
         let request = Calibrate {
             cookie,
             frame,

@@ -129,6 +129,18 @@ impl Object {
         Ok("raw_tp")
     }
 
+    /// Detaches every probe. The maps and their counts stay.
+    pub fn detach(&mut self) {
+        for row in &PROBES {
+            if let Ok(program) = self.program::<BtfTracePoint>(row.btf_program) {
+                let _not_loaded = program.unload();
+            }
+            if let Ok(program) = self.program::<RawTracePoint>(row.raw_program) {
+                let _not_loaded = program.unload();
+            }
+        }
+    }
+
     /// A program by name and type.
     pub(super) fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, ObjectError>
     where

@@ -27,6 +27,8 @@ pub struct Loss {
     pub mappings: u64,
     /// Memory syscalls through the 32-bit entry, seen and not decoded.
     pub compat_calls: u64,
+    /// Times a bounded table in the kernel was full: a process not followed, a call without its entry.
+    pub table_full: u64,
 }
 
 impl Loss {
@@ -48,5 +50,6 @@ impl Loss {
             && self.blind_ns == 0
             && self.mappings == 0
             && self.compat_calls == 0
+            && self.table_full == 0
     }
 }

@@ -4,7 +4,7 @@ use map_trace_common::record::{MemoryCallRecord, flag, kind};
 
 use super::names;
 use crate::model::event::{Context, MemoryCallEvent, TraceLine};
-use crate::model::pte::PteContext;
+use crate::model::pte::{PteContext, PteLevel};
 use crate::model::{Address, Prot, Pte};
 use crate::space::{Call, MappingCall};
 
@@ -39,7 +39,9 @@ pub struct Around {
 /// The event of a call.
 pub fn event(record: &MemoryCallRecord, around: Around, ptes: &PteContext) -> MemoryCallEvent {
     let result = returned(record);
-    let entry = |raw, level| Pte::decode(raw, level, false, ptes);
+    let entry = |raw, level| {
+        PteLevel::from_number(level).map(|level| Pte::decode(raw, level, false, ptes))
+    };
     let mut event = MemoryCallEvent {
         time_ns: record.header.ktime_ns.saturating_sub(around.start_ns),
         duration_ns: result.map(|_| record.exit_ns.saturating_sub(record.header.ktime_ns)),

@@ -1,7 +1,10 @@
 //! What code lies at an address of a process: the mapping from the replay, the binary from its file.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::binary::JitMap;
 use crate::binary::symbolizer::{Code, Place, Symbolizer, Wanted};
@@ -9,7 +12,13 @@ use crate::model::vma::VmaKind;
 use crate::space::{Spaces, Vma};
 
 /// The code at `address` of process `tgid`, for naming; `None` when nothing executable is mapped there.
-pub fn place(tgid: u32, address: u64, spaces: &Spaces, symbolizer: &Symbolizer) -> Option<Place> {
+pub fn place(
+    tgid: u32,
+    address: u64,
+    spaces: &Spaces,
+    symbolizer: &Symbolizer,
+    jits: &JitMaps,
+) -> Option<Place> {
     let vma = spaces.place(tgid, address).vma?;
     if !vma.prot.execute() {
         return None;
@@ -33,7 +42,7 @@ pub fn place(tgid: u32, address: u64, spaces: &Spaces, symbolizer: &Symbolizer) 
                 .unwrap_or(Code::Unknown)
         }
         VmaKind::Special => Code::Unknown,
-        _ => return Some(jit(tgid)),
+        _ => return Some(jits.place(tgid)),
     };
     Some(Place { module: name, code })
 }
@@ -63,10 +72,44 @@ pub fn open(
     symbolizer.open(&wanted, &candidates)
 }
 
-/// Anonymous executable memory: a JIT's, named by its perf map where it keeps one.
-fn jit(tgid: u32) -> Place {
-    let code = JitMap::of_process(tgid).map_or(Code::Unknown, |map| Code::Jit(Arc::new(map)));
-    Place { module: Some("[jit]".into()), code }
+/// Perf maps of processes that run generated code, read again when they are old: they grow.
+#[derive(Default)]
+pub struct JitMaps(RefCell<HashMap<u32, (Instant, Option<Arc<JitMap>>)>>);
+
+/// Age at which a perf map is read again.
+const JIT_AGE: Duration = Duration::from_secs(1);
+/// Processes whose perf maps are kept.
+const MAX_JIT_MAPS: usize = 64;
+
+impl JitMaps {
+    /// Anonymous executable memory: a JIT's, named by its perf map where it keeps one.
+    fn place(&self, tgid: u32) -> Place {
+        let code = self.of(tgid).map_or(Code::Unknown, Code::Jit);
+        Place { module: Some("[jit]".into()), code }
+    }
+
+    fn of(&self, tgid: u32) -> Option<Arc<JitMap>> {
+        let mut maps = self.0.borrow_mut();
+        if let Some((read, map)) = maps.get(&tgid)
+            && read.elapsed() < JIT_AGE
+        {
+            return map.clone();
+        }
+        if maps.len() >= MAX_JIT_MAPS {
+            maps.clear();
+        }
+        let map = JitMap::read(&JitMap::path(tgid, pid_in_namespace(tgid))).map(Arc::new);
+        maps.insert(tgid, (Instant::now(), map.clone()));
+        map
+    }
+}
+
+/// The pid a process has in its own pid namespace (proc_pid_status(5), NSpid): it names its perf map by it.
+fn pid_in_namespace(tgid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{tgid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let innermost = line.and_then(|line| line.split_whitespace().last());
+    innermost.and_then(|pid| pid.parse().ok()).unwrap_or(tgid)
 }
 
 /// A build id in the usual notation.

@@ -3,7 +3,7 @@
 //! Everything here is user space's view of one session; nothing here touches the kernel or the target. The
 //! live loop feeds it bytes of the ring and side-band records, and tells it up to when all is in.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use map_trace_common::record::{
@@ -13,6 +13,7 @@ use map_trace_common::record::{
 use super::calls;
 use super::faults::{Faults, Followed, Held};
 use super::limiter::Limiter;
+use super::members::Members;
 use super::modules;
 use super::order::Order;
 use super::stacks::Stacks;
@@ -56,8 +57,9 @@ pub struct Pipeline {
     alive: HashSet<u32>,
     trouble: Trouble,
     events: u64,
-    /// Faults and their causes that the kernel counted as the launcher's, from the first exec.
-    launcher_faults: Option<(u64, u64)>,
+    members: Members,
+    /// Execs of each process so far.
+    generations: HashMap<u32, u32>,
 }
 
 impl Pipeline {
@@ -81,7 +83,8 @@ impl Pipeline {
             alive: HashSet::new(),
             trouble: Trouble::default(),
             events: 0,
-            launcher_faults: None,
+            members: Members::default(),
+            generations: HashMap::new(),
         }
     }
 
@@ -91,13 +94,40 @@ impl Pipeline {
         self.spaces.add(tgid, ktime_ns);
     }
 
-    /// Takes one ring record. Stacks are kept at once: they come before the events that have them.
-    pub fn accept(&mut self, bytes: &[u8]) {
+    /// Takes one ring record; true for an event. Stacks are kept at once: they come before the events that
+    /// have them. Who lives is noted at once, too, so that the end of the last process ends the recording.
+    pub fn accept(&mut self, bytes: &[u8]) -> bool {
         match decode::decode(bytes) {
-            Ok(Record::Stack(stack)) => self.stacks.keep(stack),
-            Ok(record) => self.order.push(effective_ns(&record), Item::Record(record)),
-            Err(_) => self.trouble.undecodable += 1,
+            Ok(Record::Stack(stack)) => {
+                self.stacks.keep(stack);
+                false
+            }
+            Ok(record) => {
+                self.note_life(&record);
+                self.order.push(effective_ns(&record), Item::Record(record));
+                true
+            }
+            Err(_) => {
+                self.trouble.undecodable += 1;
+                true
+            }
         }
+    }
+
+    fn note_life(&mut self, record: &Record) {
+        match record {
+            Record::Fork(record) if record.header.flags & (flag::FOLLOWED | flag::THREAD) == flag::FOLLOWED => {
+                self.alive.insert(record.child_tgid);
+            }
+            Record::Exit(record) if record.header.flags & flag::LAST_THREAD != 0 => {
+                self.alive.remove(&record.header.tgid);
+            }
+            _ => {}
+        }
+    }
+
+    pub const fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     /// Takes one side-band record.
@@ -186,7 +216,9 @@ impl Pipeline {
     }
 
     fn tell_fault(&mut self, held: Held, followed: Option<Followed>) {
+        let record = held.record;
         let event = held.event(followed, &self.spaces, &self.ptes, self.start_ns);
+        self.members.learn(&record, event.cause);
         self.store(&TraceLine::PageFault(Box::new(event)));
     }
 
@@ -267,7 +299,8 @@ impl Pipeline {
         if followed && !thread {
             let shared = header.flags & flag::SHARED_MM != 0;
             self.spaces.fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
-            self.alive.insert(record.child_tgid);
+            let generation = self.generations.get(&header.tgid).copied().unwrap_or(0);
+            self.generations.insert(record.child_tgid, generation);
         }
         let line = TraceLine::Fork(ForkEvent {
             time_ns: self.time(&header),
@@ -284,7 +317,7 @@ impl Pipeline {
     fn exec(&mut self, record: &ExecRecord) {
         let header = record.header;
         self.settle(header.tid, None);
-        self.launcher_faults.get_or_insert((record.min_flt_before, record.maj_flt_before));
+        self.generations.insert(header.tgid, record.generation);
         let facts = ExecFacts {
             ktime_ns: header.ktime_ns,
             start_stack: record.start_stack,
@@ -293,14 +326,14 @@ impl Pipeline {
         };
         self.spaces.exec(header.tgid, &facts);
         let executable = self.executable(header.tgid, record.start_code);
-        let line = TraceLine::Exec(ExecEvent {
+        let line = TraceLine::Exec(Box::new(ExecEvent {
             time_ns: self.time(&header),
             pid: header.tgid,
             tid: header.tid,
             executable: executable.as_ref().map(|executable| executable.path.clone()),
             build_id: executable.and_then(|executable| executable.build_id),
             comm: comm(&record.comm),
-        });
+        }));
         self.store(&line);
     }
 
@@ -314,7 +347,7 @@ impl Pipeline {
             return Some(known.clone());
         }
         let executable = match modules::open(tgid, &vma, self.stacks.symbolizer()) {
-            Some(binary) => Executable { path, ..binary.facts().executable(binary.path_name()) },
+            Some(binary) => binary.facts().executable(&path),
             None => Executable { path, build_id, ..Executable::default() },
         };
         if self.executables.len() < MAX_EXECUTABLES {
@@ -327,9 +360,6 @@ impl Pipeline {
         let header = record.header;
         self.settle(header.tid, None);
         let process = header.flags & flag::LAST_THREAD != 0;
-        if process {
-            self.alive.remove(&header.tgid);
-        }
         let status = record.exit_code;
         let line = TraceLine::Exit(ExitEvent {
             time_ns: self.time(&header),
@@ -367,6 +397,8 @@ impl Pipeline {
             stacks: self.stacks,
             executables: self.executables,
             trouble: self.trouble,
+            members: self.members,
+            generations: self.generations,
             ptes: self.ptes,
             start_ns: self.start_ns,
         }
@@ -380,6 +412,8 @@ pub struct Finished {
     pub stacks: Stacks,
     pub executables: Vec<Executable>,
     pub trouble: Trouble,
+    pub members: Members,
+    pub generations: HashMap<u32, u32>,
     pub ptes: PteContext,
     pub start_ns: u64,
 }

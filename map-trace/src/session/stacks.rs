@@ -1,16 +1,16 @@
 //! Interned stacks: each is named once, when the first event that has it is told.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::binary::Binary;
+use super::modules::{self, JitMaps};
 use crate::binary::stack::RawStack;
-use crate::binary::symbolizer::{Module, Symbolizer};
+use crate::binary::symbolizer::Symbolizer;
 use crate::decode::StackBytes;
 use crate::maps::{Attribution, Tables};
+use crate::model::event::Context;
 use crate::model::stack::StackLine;
 use crate::model::{Operation, TraceLine};
-use crate::space::{Spaces, Vma};
+use crate::space::Spaces;
 
 /// Stacks kept at most: raw ones until they are named, then id and operation only.
 const MAX_STACKS: usize = 1 << 18;
@@ -27,23 +27,39 @@ enum Entry {
 pub struct StackOf {
     /// Id of the `stack` line; `None` when the stack is not known.
     pub id: Option<u64>,
-    pub operation: Operation,
-    pub sub_operation: Option<Operation>,
+    pub attribution: Attribution,
     /// A new line to write before the event's.
     pub line: Option<TraceLine>,
+}
+
+impl StackOf {
+    /// The part of an event that a stack decides.
+    pub fn context(self) -> Context {
+        Context {
+            operation: self.attribution.operation,
+            sub_operation: self.attribution.sub_operation,
+            map: None,
+            goroutine: None,
+            stack: self.id,
+        }
+    }
 }
 
 /// All stacks of a session, by their hash in the kernel.
 pub struct Stacks {
     entries: HashMap<u64, Entry>,
-    tables: Tables,
-    symbolizer: Symbolizer,
+    namer: Namer,
     next_id: u64,
 }
 
 impl Stacks {
     pub fn new(tables: Tables) -> Self {
-        Self { entries: HashMap::new(), tables, symbolizer: Symbolizer::new(), next_id: 1 }
+        let namer = Namer { tables, symbolizer: Symbolizer::new(), jits: JitMaps::default() };
+        Self { entries: HashMap::new(), namer, next_id: 1 }
+    }
+
+    pub const fn symbolizer(&self) -> &Symbolizer {
+        &self.namer.symbolizer
     }
 
     /// Keeps a stack the kernel sent. The same one may come again; beyond the bound new ones are not kept
@@ -57,52 +73,73 @@ impl Stacks {
 
     /// The stack of an event, named with the process's mappings of this moment.
     pub fn of(&mut self, hash: u64, tgid: u32, spaces: &Spaces) -> StackOf {
-        match self.entries.get(&hash) {
-            Some(Entry::Named { id, attribution }) => StackOf {
-                id: Some(*id),
-                operation: attribution.operation.clone(),
-                sub_operation: attribution.sub_operation.clone(),
-                line: None,
-            },
-            Some(Entry::Raw(raw)) => {
-                let raw = raw.clone();
-                self.name(hash, tgid, &raw, spaces)
+        match self.entries.get_mut(&hash) {
+            Some(Entry::Named { id, attribution }) => {
+                StackOf { id: Some(*id), attribution: attribution.clone(), line: None }
             }
-            None => StackOf {
-                id: None,
-                operation: Operation::None,
-                sub_operation: None,
-                line: None,
-            },
+            Some(entry) => {
+                let id = self.next_id;
+                self.next_id += 1;
+                let (line, attribution) = match entry {
+                    Entry::Raw(raw) => self.namer.name(id, tgid, raw, spaces),
+                    Entry::Named { .. } => return unknown(),
+                };
+                *entry = Entry::Named { id, attribution: attribution.clone() };
+                StackOf { id: Some(id), attribution, line: Some(TraceLine::Stack(line)) }
+            }
+            None => unknown(),
         }
     }
+}
 
-    fn name(&mut self, hash: u64, tgid: u32, raw: &StackBytes, spaces: &Spaces) -> StackOf {
+fn unknown() -> StackOf {
+    StackOf {
+        id: None,
+        attribution: Attribution { operation: Operation::None, sub_operation: None },
+        line: None,
+    }
+}
+
+/// What naming a stack takes.
+struct Namer {
+    tables: Tables,
+    symbolizer: Symbolizer,
+    jits: JitMaps,
+}
+
+impl Namer {
+    /// Names a stack and reads the operation from it.
+    fn name(
+        &self,
+        id: u64,
+        tgid: u32,
+        raw: &StackBytes,
+        spaces: &Spaces,
+    ) -> (StackLine, Attribution) {
+        let place =
+            |address| modules::place(tgid, address, spaces, &self.symbolizer, &self.jits);
+        // Code without frame pointers leaves anything in rbp: a chain is over where it leaves the code.
+        let is_code = |address: &u64| {
+            let place = spaces.place(tgid, address.saturating_sub(1));
+            !place.certain || place.vma.is_some_and(|vma| vma.prot.execute())
+        };
+        let frames: Vec<u64> = raw.frames.iter().copied().take_while(is_code).collect();
         let stack = RawStack {
             ip: raw.ip,
             sp: raw.sp,
             bp: raw.bp,
             words: raw.words.clone(),
-            frames: raw.frames.clone(),
-            truncated: raw.truncated,
+            truncated: raw.truncated && frames.len() == raw.frames.len(),
+            frames,
         };
-        let modules = |address: u64| module(tgid, address, spaces);
-        let frames = self.symbolizer.symbolize(tgid, &stack, &modules);
-        let attribution = self.tables.attribute(&frames);
-        let id = self.next_id;
-        self.next_id += 1;
-        let found = StackOf {
-            id: Some(id),
-            operation: attribution.operation.clone(),
-            sub_operation: attribution.sub_operation.clone(),
-            line: Some(TraceLine::Stack(StackLine {
-                id,
-                pid: tgid,
-                truncated: raw.truncated,
-                frames,
-            })),
+        let symbolized = self.symbolizer.symbolize(&stack, &place);
+        let attribution = self.tables.attribute(&symbolized.frames);
+        let line = StackLine {
+            id,
+            pid: tgid,
+            truncated: stack.truncated,
+            frames: symbolized.frames,
         };
-        self.entries.insert(hash, Entry::Named { id, attribution });
-        found
+        (line, attribution)
     }
 }

@@ -1,0 +1,151 @@
+//! The kernel half of a session: programs loaded with the running kernel's offsets, calibrated, attached.
+
+use map_trace_common::page_tables::PageTables;
+use map_trace_common::settings::{NO_OFFSET, Settings};
+
+use crate::error::{Error, Result};
+use crate::kernel::btf::Btf;
+use crate::kernel::object::{self, Object, ObjectError};
+use crate::kernel::ring::Ring;
+use crate::kernel::totals::Totals;
+use crate::kernel::{calibrate, offsets, tracepoint_args};
+use crate::model::header::{Calibration, Host};
+use crate::model::pte::PteContext;
+
+const FIX_BTF: &str = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every Debian, Ubuntu and Fedora kernel is)";
+
+/// Loaded and attached programs.
+pub struct Instrument {
+    pub object: Object,
+    pub ring: Ring,
+    pub calibration: Calibration,
+    tables: Option<PageTables>,
+}
+
+/// What of a session the programs must know.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    pub detail: u64,
+    pub follow_forks: bool,
+}
+
+impl Instrument {
+    /// Loads, calibrates and attaches everything.
+    ///
+    /// # Errors
+    /// 125 with what the kernel lacks.
+    pub fn prepare(wishes: Wishes, host: &Host) -> Result<Self> {
+        if !object::has_btf() {
+            let why = "this kernel has no type information (/sys/kernel/btf/vmlinux is missing)";
+            return Err(Error::failed("cannot trace", why).fix(FIX_BTF));
+        }
+        // Two readers of the same 5 MB: ours for offsets, aya's for loading; side by side.
+        let (settings, btf) = std::thread::scope(|scope| {
+            let btf = scope.spawn(object::kernel_btf);
+            (settings(wishes), btf.join())
+        });
+        let btf = match btf {
+            Ok(Ok(btf)) => btf,
+            Ok(Err(why)) => return Err(refused(&why)),
+            Err(_) => return Err(Error::failed("cannot trace", "reading kernel types failed")),
+        };
+        let mut object = Object::load(&settings?).map_err(|why| refused(&why))?;
+        let (calibration, tables) = calibrated(&mut object, host);
+        object.load_programs(&btf).map_err(|why| refused(&why))?;
+        object.attach().map_err(|why| refused(&why))?;
+        let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
+        Ok(Self { object, ring, calibration, tables })
+    }
+
+    /// How to read entries that the programs sent.
+    pub fn ptes(&self, show_physical: bool) -> PteContext {
+        let frame = |bits: u64| (bits != 0).then_some(bits >> 12);
+        match &self.tables {
+            Some(tables) => PteContext {
+                frame_mask: tables.frame_mask,
+                zero_frame: frame(tables.zero_frame),
+                huge_zero_frame: frame(tables.huge_zero_frame),
+                show_physical,
+                ..PteContext::default()
+            },
+            None => PteContext { show_physical, ..PteContext::default() },
+        }
+    }
+
+    /// Registers a process; see [`Object::register`].
+    pub fn register(&mut self, tgid: u32, counting: bool) -> Result<()> {
+        self.object.register(tgid, counting).map_err(|why| refused(&why))
+    }
+
+    /// The counters as they are now.
+    pub fn totals(&self) -> Result<Totals> {
+        Totals::read(&self.object).map_err(|why| Error::failed("cannot read the totals", why))
+    }
+
+    /// Whether the walk still agrees with pagemap; the header's calibration with the answer in it.
+    pub fn recheck(&mut self) -> Calibration {
+        let mut calibration = self.calibration.clone();
+        if let Some(tables) = self.tables {
+            let agrees = calibrate::recheck(&mut self.object, &tables);
+            calibration.rechecked = Some(matches!(agrees, Ok(true)));
+            if calibration.rechecked == Some(false) {
+                calibration.usable = false;
+                calibration.reason = Some(match agrees {
+                    Err(why) => format!("the check after the run failed: {why}"),
+                    Ok(_) => "the check after the run disagreed with pagemap".to_owned(),
+                });
+            }
+        }
+        calibration
+    }
+}
+
+/// Settings with every offset of the running kernel; refuses a kernel whose structures are not as the
+/// programs assume.
+fn settings(wishes: Wishes) -> Result<Settings> {
+    let btf = Btf::running()
+        .map_err(|why| Error::failed("cannot read the kernel's types", why).fix(FIX_BTF))?;
+    let mut settings = offsets::unknown_settings();
+    let problems = offsets::fill(&btf, &mut settings);
+    if settings.task_mm == NO_OFFSET
+        || settings.task_tgid == NO_OFFSET
+        || settings.task_pid == NO_OFFSET
+    {
+        let why = problems.first().map_or_else(String::new, ToString::to_string);
+        return Err(Error::failed("cannot trace on this kernel", why).fix("map-trace doctor"));
+    }
+    offsets::check_registers(&btf)
+        .map_err(|why| Error::failed("cannot trace on this kernel", why).fix("map-trace doctor"))?;
+    if let Some(mismatch) = tracepoint_args::mismatches(&btf).first() {
+        return Err(Error::failed("cannot trace on this kernel", mismatch).fix("map-trace doctor"));
+    }
+    // At least one event of each group is delivered, so that a cause can be decided for the rest.
+    settings.detail = wishes.detail.max(1);
+    settings.follow_forks = u32::from(wishes.follow_forks);
+    Ok(settings)
+}
+
+/// Calibrates and switches the walk on; without success everything else still works.
+fn calibrated(object: &mut Object, host: &Host) -> (Calibration, Option<PageTables>) {
+    let (mut calibration, found) = calibrate::calibrate(object);
+    calibration.guest = host.hypervisor.is_some();
+    let tables = found.ok().filter(|tables| match object.set_page_tables(tables) {
+        Ok(()) => true,
+        Err(why) => {
+            calibration.usable = false;
+            calibration.reason = Some(why.to_string());
+            false
+        }
+    });
+    (calibration, tables)
+}
+
+/// The kernel's refusal with what usually is behind it.
+fn refused(why: &ObjectError) -> Error {
+    let lockdown = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let error = Error::failed("cannot trace", why);
+    if lockdown.contains("[confidentiality]") {
+        return error.fix("boot without lockdown=confidentiality, which forbids BPF to read the kernel");
+    }
+    error.fix("map-trace doctor")
+}
