@@ -2,7 +2,7 @@
 
 use map_trace::kernel::side_band::SideBand;
 use map_trace::kernel::side_band_record::{Mapping, SideBandRecord};
-use map_trace::target::{Command, prepare};
+use map_trace::target::{Command, UserChoice, prepare};
 
 /// Runs `known-mappings` to its end under the side band.
 fn traced(arguments: &[&str]) -> SideBand {
@@ -13,6 +13,7 @@ fn traced(arguments: &[&str]) -> SideBand {
             .iter()
             .map(Into::into)
             .collect(),
+        user: UserChoice::Root,
         ..Command::default()
     };
     let suspended = prepare(&command).unwrap().spawn().unwrap();
