@@ -1,4 +1,8 @@
 //! Launching real programs: status, signals, user, environment, and what happens when the launcher dies.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests; what they cannot do fails the test"
+)]
 
 mod common;
 mod refused;
