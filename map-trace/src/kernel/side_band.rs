@@ -258,6 +258,7 @@ mod tests {
     fn records_of(argv: &[&str]) -> (Vec<SideBandRecord>, u32) {
         let command = target::Command {
             argv: argv.iter().map(Into::into).collect(),
+            user: target::UserChoice::Root,
             ..target::Command::default()
         };
         let suspended = prepare(&command).unwrap().spawn().unwrap();
