@@ -1,4 +1,8 @@
 //! Launching real programs: status, signals, user, environment, and what happens when the launcher dies.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

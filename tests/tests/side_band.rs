@@ -1,4 +1,8 @@
 //! The kernel's own record of mappings, against a program that makes a known number of them.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
 
 use map_trace::kernel::side_band::SideBand;
 use map_trace::kernel::side_band_record::{Mapping, SideBandRecord};
