@@ -23,7 +23,7 @@ impl Error {
     pub fn failed(what: impl Into<String>, why: impl fmt::Display) -> Self {
         Self {
             what: what.into(),
-            why: why.to_string(),
+            why: without_number(why.to_string()),
             remedy: None,
             code: ExitCode::FAILED,
         }
@@ -50,6 +50,16 @@ impl Error {
         self.code = code;
         self
     }
+}
+
+/// Takes the ` (os error 2)` off that std puts behind a system error's own words.
+fn without_number(mut why: String) -> String {
+    if let Some((words, number)) = why.rsplit_once(" (os error ")
+        && number.ends_with(')')
+    {
+        why.truncate(words.len());
+    }
+    why
 }
 
 impl fmt::Display for Error {

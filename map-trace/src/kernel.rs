@@ -2,9 +2,11 @@
 //!
 //! aya and perf-event2 appear below this module only.
 
+pub mod bpf_probe;
 pub mod btf;
 pub mod calibrate;
 pub mod counters;
+pub mod host;
 pub mod object;
 pub mod offsets;
 pub mod privilege;
@@ -13,5 +15,6 @@ pub mod ring;
 pub mod side_band;
 pub mod side_band_record;
 pub mod support;
+mod support_probes;
 pub mod totals;
 pub mod tracepoint_args;

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod cause;
+pub mod check;
 pub mod event;
 pub mod fault_code;
 pub mod header;

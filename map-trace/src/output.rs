@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod belief;
 pub mod diff;
+pub mod doctor;
 pub mod explain;
 pub mod html;
 pub mod json;

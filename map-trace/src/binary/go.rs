@@ -194,7 +194,7 @@ impl GoTable {
         let (start, end) = self.header.names;
         let at = start.checked_add(u64::from(offset))?;
         let bytes = self.image.cstr(at, end, MAX_NAME)?;
-        (!bytes.is_empty()).then(|| clean(&String::from_utf8_lossy(&bytes)))
+        (!bytes.is_empty()).then(|| printed(&clean(&String::from_utf8_lossy(&bytes))))
     }
 
     /// Every function, in address order.
@@ -223,14 +223,20 @@ impl GoTable {
             };
             at += bytes.len() as u64 + 1;
             if !bytes.is_empty() {
-                take(&clean(&String::from_utf8_lossy(&bytes)));
+                take(&printed(&clean(&String::from_utf8_lossy(&bytes))));
             }
         }
     }
 
-    /// The functions with exactly this name. Function names are not sorted: the name's bytes are found
-    /// first, then the functions that use them.
+    /// The functions with exactly this name, as the table has it or as Go prints it. Function names are
+    /// not sorted: the name's bytes are found first, then the functions that use them.
     pub fn named(&self, name: &str) -> Vec<GoFunction> {
+        if name.contains("[...]") {
+            return (0..self.header.functions)
+                .filter_map(|i| self.function(i))
+                .filter(|f| self.name(f).as_deref() == Some(name))
+                .collect();
+        }
         let (start, end) = self.header.names;
         let mut needle = name.as_bytes().to_vec();
         needle.push(0);
@@ -358,5 +364,36 @@ impl GoTable {
         self.image
             .u32(function.at + self.header.record_size() + slot * 4)
             .filter(|&offset| offset != u32::MAX)
+    }
+}
+
+/// A name as Go prints it: type arguments are shortened to `[...]` (`runtime/symtab.go`,
+/// funcNameForPrint). Before Go 1.21 the linker stored names that way.
+fn printed(name: &str) -> String {
+    match (name.find('['), name.rfind(']')) {
+        (Some(open), Some(close)) if open < close => {
+            format!("{}[...]{}", &name[..open], &name[close + 1..])
+        }
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printed;
+
+    #[test]
+    fn type_arguments_are_shortened_as_go_does() {
+        for (stored, shown) in [
+            ("main.F[go.shape.int].func1", "main.F[...].func1"),
+            (
+                "internal/sync.(*HashTrieMap[go.shape.interface {},go.shape.[]int]).Load",
+                "internal/sync.(*HashTrieMap[...]).Load",
+            ),
+            ("main.main", "main.main"),
+            ("odd]name[", "odd]name["),
+        ] {
+            assert_eq!(printed(stored), shown);
+        }
     }
 }

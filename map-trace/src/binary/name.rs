@@ -39,7 +39,7 @@ pub fn demangle(raw: &[u8]) -> String {
         && let Ok(symbol) = cpp_demangle::Symbol::new(base.as_bytes())
         && let Some(name) = bounded(|out| {
             symbol
-                .structured_demangle(out, &cpp_demangle::DemangleOptions::default())
+                .structured_demangle(out, &cpp_demangle::DemangleOptions::new().no_return_type())
                 .map_err(|_| fmt::Error)
         })
     {

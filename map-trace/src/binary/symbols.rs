@@ -15,6 +15,16 @@ const MAX_SYMBOLS: usize = 1 << 20;
 /// Bytes of one Elf64_Sym.
 const ENTRY: u64 = 24;
 
+/// Symbols linkers put at the ends of sections: no functions.
+const BOUNDARIES: [&[u8]; 6] = [
+    b"runtime.text",
+    b"runtime.etext",
+    b"etext",
+    b"_etext",
+    b"__etext",
+    b"__executable_start",
+];
+
 /// One entry of a symbol table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -185,6 +195,7 @@ impl Symbols {
             .take(64)
             .filter(|e| e.names_code() && fits(e))
             .filter_map(|e| self.name(e))
+            .filter(|name| !BOUNDARIES.contains(&name.as_slice()))
             .min_by(|a, b| {
                 let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
                 name::preference(&a).cmp(&name::preference(&b))

@@ -6,6 +6,8 @@
 
 use std::path::Path;
 
+mod find;
+
 /// Where the running kernel publishes it (CONFIG_DEBUG_INFO_BTF).
 pub const RUNNING: &str = "/sys/kernel/btf/vmlinux";
 
@@ -203,37 +205,6 @@ impl Btf {
             bit_fields: info >> 31 != 0,
             body: body.get(..kind.extra(vlen))?,
         })
-    }
-
-    /// Ids of all types of these kinds with these names, in one pass: one list for each name.
-    pub fn find(&self, wanted: &[(Kind, &str)]) -> Vec<Vec<TypeId>> {
-        let mut found = vec![Vec::new(); wanted.len()];
-        let mut kinds = [false; 32];
-        for (kind, _) in wanted {
-            kinds[*kind as usize] = true;
-        }
-        for (index, at) in self.types.iter().enumerate() {
-            let at = *at as usize;
-            let Some(info) = word(&self.bytes, at + 4) else {
-                continue;
-            };
-            let kind = kind_of(info).0;
-            if !kinds.get(usize::from(kind)).is_some_and(|wanted| *wanted) {
-                continue;
-            }
-            let Some(name) = word(&self.bytes, at).and_then(|name| self.string_from(name)) else {
-                continue;
-            };
-            for ((wanted_kind, wanted), list) in wanted.iter().zip(&mut found) {
-                if *wanted_kind as u8 == kind
-                    && name.starts_with(wanted.as_bytes())
-                    && name.get(wanted.len()) == Some(&0)
-                {
-                    list.extend(TypeId::try_from(index + 1));
-                }
-            }
-        }
-        found
     }
 
     /// Follows typedefs and qualifiers to what they stand for.
@@ -434,5 +405,4 @@ fn word(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "btf_tests.rs"]
 pub(super) mod tests;

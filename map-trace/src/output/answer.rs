@@ -148,12 +148,25 @@ fn whole(summary: &Summary) -> Window {
     window
 }
 
-/// What a zero means: nothing of the kind, or nothing seen by evidence that has holes.
-fn none(summary: &Summary, complete: &str) -> String {
-    if summary.complete() {
-        complete.to_owned()
-    } else {
+/// What a zero means: nothing of the kind; or only that evidence with holes shows nothing.
+fn none(summary: &Summary, kinds: &[EventKind], complete: &str) -> String {
+    let nowhere = summary
+        .operations
+        .iter()
+        .find(|row| row.operation == Operation::None);
+    let nowhere = nowhere.map_or(0, |row| {
+        let of = |kind: &EventKind| row.events.get(kind.word()).copied().unwrap_or(0);
+        kinds.iter().map(of).fold(0, u64::saturating_add)
+    });
+    if !summary.complete() {
         "none seen, but the evidence is incomplete (see below)".to_owned()
+    } else if summary.loss.unattributed > 0 && nowhere > 0 {
+        format!(
+            "none known, but some of {} elsewhere may have no stack",
+            number(nowhere)
+        )
+    } else {
+        complete.to_owned()
     }
 }
 
@@ -167,7 +180,7 @@ fn mprotects(summary: &Summary, window: &Window) -> Fact {
         });
     let total = assigning.saturating_add(iterating);
     let meaning = if total == 0 {
-        none(summary, "no call asked for another protection")
+        none(summary, &kinds, "no call asked for another protection")
     } else if maps_seen(summary) {
         format!(
             "{} while assigning, {} while iterating",
@@ -200,7 +213,11 @@ fn signals(summary: &Summary, window: &Window) -> Fact {
         .map(|(name, count)| format!("{} {}", clean(name), number(*count)))
         .collect();
     let meaning = match (total, elsewhere) {
-        (0, 0) => none(summary, "no access was refused with a signal"),
+        (0, 0) => none(
+            summary,
+            &[EventKind::Signal],
+            "no access was refused with a signal",
+        ),
         (0, _) => format!("in the whole run: {}", names.join(", ")),
         (n, all) if n == all => names.join(", "),
         _ => format!("of these in the whole run: {}", names.join(", ")),
@@ -229,7 +246,7 @@ fn faults(window: &Window, maps: bool) -> Fact {
     }
 }
 
-/// `18,513 zero_page_cow, 591 first_touch, 7 others`
+/// `18,513 zero_page_cow, 591 first_touch, 7 more`
 pub fn top_causes(causes: &BTreeMap<Cause, u64>, most: usize) -> String {
     let mut causes: Vec<_> = causes.iter().filter(|(_, count)| **count > 0).collect();
     causes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -243,7 +260,7 @@ pub fn top_causes(causes: &BTreeMap<Cause, u64>, most: usize) -> String {
         .map(|(cause, count)| format!("{} {}", number(**count), cause.word()))
         .collect();
     if rest > 0 {
-        words.push(format!("{} of other causes", number(rest)));
+        words.push(format!("{} more", number(rest)));
     }
     words.join(", ")
 }

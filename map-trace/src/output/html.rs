@@ -102,7 +102,7 @@ fn operations(out: &mut String, summary: &Summary) {
         out.push_str("</table>\n");
     }
     if !table.folded.is_empty() {
-        let _ = writeln!(out, "<p>{}</p>", escape(&table.folded));
+        let _ = writeln!(out, "<p>{}</p>", escape(&table.folded.join(" ")));
     }
 }
 

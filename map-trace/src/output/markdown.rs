@@ -92,7 +92,7 @@ fn operations(out: &mut String, summary: &Summary) {
         section(out, "Operations", &head, rows);
     }
     if !table.folded.is_empty() {
-        let _ = writeln!(out, "{}\n", escape(&table.folded));
+        let _ = writeln!(out, "{}\n", escape(&table.folded.join(" ")));
     }
 }
 

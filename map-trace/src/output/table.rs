@@ -22,8 +22,8 @@ const COLUMNS: [EventKind; 9] = [
 pub struct Table {
     pub head: Vec<String>,
     pub rows: Vec<Row>,
-    /// `No mprotect or signal; nothing under runtime.` Empty when there is nothing to say.
-    pub folded: String,
+    /// `No mprotect or signal anywhere.`, `Nothing under runtime.`; those that say something.
+    pub folded: Vec<String>,
 }
 
 /// One row; `sub` when it is the part of the row above.
@@ -144,26 +144,22 @@ fn stall(row: &OperationRow) -> String {
     }
 }
 
-fn folded(unused: &[EventKind], empty: &[&OperationRow]) -> String {
-    let kinds: Vec<_> = unused
-        .iter()
-        .map(|kind| match kind {
-            EventKind::PageFault => "page fault",
-            kind => kind.word(),
-        })
-        .collect();
+fn folded(unused: &[EventKind], empty: &[&OperationRow]) -> Vec<String> {
+    let kinds = unused.iter().map(|kind| match kind {
+        EventKind::PageFault => "page fault",
+        kind => kind.word(),
+    });
+    let kinds: Vec<_> = kinds.collect();
     let names: Vec<_> = empty.iter().map(|row| name(&row.operation)).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    match (kinds.as_slice(), names.as_slice()) {
-        ([], []) => String::new(),
-        (kinds, []) => format!("No {} anywhere.", list(kinds, "or")),
-        ([], names) => format!("Nothing under {}.", list(names, "or")),
-        (kinds, names) => format!(
-            "No {} anywhere; nothing under {}.",
-            list(kinds, "or"),
-            list(names, "or")
-        ),
+    let mut sentences = Vec::new();
+    if !kinds.is_empty() {
+        sentences.push(format!("No {} anywhere.", list(&kinds, "or")));
     }
+    if !names.is_empty() {
+        sentences.push(format!("Nothing under {}.", list(&names, "or")));
+    }
+    sentences
 }
 
 /// `a, b or c`

@@ -20,27 +20,30 @@ const LINES: usize = 24;
 struct Budget {
     claim_lines: usize,
     rows: usize,
-    /// Blank lines between the parts, each note on a line of its own.
-    airy: bool,
+    /// Blank lines between the parts; with all of them, each note has a line of its own.
+    blanks: usize,
 }
+
+/// As many blank lines as there are parts, or more.
+const AIRY: usize = 5;
 
 /// Budgets to try until the screen fits.
 const BUDGETS: [Budget; 8] = [
-    budget(30, 30, true),
-    budget(12, 10, true),
-    budget(8, 8, true),
-    budget(8, 8, false),
-    budget(6, 6, false),
-    budget(6, 4, false),
-    budget(4, 3, false),
-    budget(2, 2, false),
+    budget(30, 30, AIRY),
+    budget(12, 10, AIRY),
+    budget(8, 8, AIRY),
+    budget(8, 8, 2),
+    budget(6, 6, 2),
+    budget(6, 4, 2),
+    budget(4, 3, 2),
+    budget(2, 1, 1),
 ];
 
-const fn budget(claim_lines: usize, rows: usize, airy: bool) -> Budget {
+const fn budget(claim_lines: usize, rows: usize, blanks: usize) -> Budget {
     Budget {
         claim_lines,
         rows,
-        airy,
+        blanks,
     }
 }
 
@@ -62,14 +65,14 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
         parts.insert(0, claims(&summary.claims, budget.claim_lines));
     }
     let mut end = belief_lines(summary);
-    end.extend(notes(summary, budget.airy));
+    end.extend(notes(summary, budget.blanks >= AIRY));
     parts.push(end);
     if let Some(saved) = view.saved {
         parts.push(saved_lines(summary, saved));
     }
     let mut lines = vec![plain(format!("map-trace: {}", title(summary, 50)))];
     for (index, part) in parts.into_iter().enumerate() {
-        if budget.airy || index < 2 {
+        if index < budget.blanks {
             lines.push(Line::new());
         }
         lines.extend(part);
@@ -146,8 +149,16 @@ fn table_lines(summary: &Summary, most: usize) -> Vec<Line> {
             lines.push(plain(format!("  … {more}: map-trace report --format json")));
         }
     }
-    if !table.folded.is_empty() {
-        lines.push(plain(format!("  {}", table.folded)));
+    let folded = table.folded.join(" ");
+    if folded.chars().count() + 2 <= super::screen::WIDTH {
+        lines.extend((!folded.is_empty()).then(|| plain(format!("  {folded}"))));
+    } else {
+        lines.extend(
+            table
+                .folded
+                .iter()
+                .map(|sentence| plain(format!("  {sentence}"))),
+        );
     }
     lines
 }

@@ -4,79 +4,17 @@
     reason = "helpers of tests: a failure here is a failed test"
 )]
 
+mod common;
+mod refused;
+
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-fn helper(mode: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_launch-helper"));
-    command
-        .arg(mode)
-        .env_remove("SUDO_UID")
-        .env_remove("SUDO_GID");
-    command
-}
+use map_trace::target::prepare;
 
-fn run(arguments: &[&str]) -> Output {
-    helper("run").arg("--").args(arguments).output().unwrap()
-}
-
-fn code_and_line(output: &Output) -> (i32, String) {
-    let text = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(text.lines().count(), 1, "one line: {text}");
-    (output.status.code().unwrap(), text.trim_end().to_owned())
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn file(directory: &Path, name: &str, content: &[u8], mode: u32) -> String {
-    let path = directory.join(name);
-    std::fs::write(&path, content).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-/// A directory that every user may enter.
-fn open_directory() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    directory
-}
-
-/// The first line a child prints, split at the blank.
-fn first_line(child: &mut Child) -> (String, u32) {
-    let mut line = String::new();
-    let out = child.stdout.take().unwrap();
-    BufReader::new(out).read_line(&mut line).unwrap();
-    let (word, pid) = line.trim_end().split_once(' ').unwrap();
-    (word.to_owned(), pid.parse().unwrap())
-}
-
-/// Waits until a process that is not our child has ended.
-fn await_end(pid: u32) {
-    // SAFETY: pidfd_open takes two integers and returns a descriptor or -1.
-    let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    if pidfd < 0 {
-        return;
-    }
-    let mut poll = libc::pollfd {
-        fd: pidfd as i32,
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: one pollfd is passed; the descriptor was just opened and is closed once.
-    let ready = unsafe {
-        let ready = libc::poll(&mut poll, 1, 10_000);
-        libc::close(pidfd as i32);
-        ready
-    };
-    assert_eq!(ready, 1, "process {pid} did not end");
-}
+use common::{await_end, first_line, helper, open_directory, run, stdout};
 
 #[test]
 fn the_exit_status_is_the_programs_own() {
@@ -317,145 +255,6 @@ fn the_program_runs_on_unharmed_when_the_launcher_dies_after_the_release() {
 }
 
 #[test]
-fn what_is_not_found_is_127_with_a_reason() {
-    let (code, line) = code_and_line(&run(&["no-such-program-here"]));
-    assert_eq!(code, 127);
-    assert!(line.contains("not in PATH"), "{line}");
-    let (code, line) = code_and_line(&run(&["./no/such/file"]));
-    assert_eq!(code, 127);
-    assert!(line.contains("no such file"), "{line}");
-    assert_eq!(code_and_line(&run(&[""])).0, 127);
-}
-
-#[test]
-fn no_program_at_all_is_wrong_usage() {
-    assert_eq!(code_and_line(&run(&[])).0, 2);
-}
-
-#[test]
-fn what_cannot_be_executed_is_126_with_a_reason_and_a_fix() {
-    let directory = open_directory();
-    let here = directory.path();
-    let elf = std::fs::read("/bin/true").unwrap();
-    let mut foreign = elf.clone();
-    foreign[18] = 183;
-    let mut small = elf.clone();
-    (small[4], small[18]) = (1, 3);
-    let mut loaderless = elf.clone();
-    let at = find(&loaderless, b"/lib64/ld-linux");
-    loaderless[at + 5] = b'X';
-    let cases = [
-        (here.to_str().unwrap().to_owned(), "is a directory"),
-        (file(here, "plain", &elf, 0o644), "chmod +x"),
-        (
-            file(here, "text", b"echo hi\n", 0o755),
-            "map-trace run -- sh",
-        ),
-        (file(here, "empty", b"", 0o755), "it is empty"),
-        (file(here, "arm", &foreign, 0o755), "AArch64"),
-        (file(here, "x86", &small, 0o755), "32-bit"),
-        (file(here, "loader", &loaderless, 0o755), "dynamic loader"),
-        (
-            file(here, "lost", b"#!/no/such/shell\n", 0o755),
-            "/no/such/shell",
-        ),
-        (
-            file(here, "dos", b"#!/bin/sh\r\n", 0o755),
-            "carriage return",
-        ),
-        (file(here, "none", b"#!\n", 0o755), "without an interpreter"),
-        (
-            file(here, "junk", b"\xca\xfe\xba\xbe\0\0\0\0", 0o755),
-            "format",
-        ),
-        (file(here, "cut", b"\x7fELF", 0o755), "cut short"),
-        ("/dev/null".to_owned(), "not a regular file"),
-    ];
-    for (program, part) in cases {
-        let (code, line) = code_and_line(&run(&[&program]));
-        assert_eq!(code, 126, "{line}");
-        assert!(line.contains(part), "{program}: {line}");
-        assert!(line.starts_with("map-trace: cannot run "), "{line}");
-    }
-}
-
-fn find(bytes: &[u8], part: &[u8]) -> usize {
-    bytes
-        .windows(part.len())
-        .position(|window| window == part)
-        .unwrap()
-}
-
-#[test]
-fn a_program_closed_to_its_user_is_126_and_names_what_closes_it() {
-    let directory = open_directory();
-    let elf = std::fs::read("/bin/true").unwrap();
-    let own = file(directory.path(), "own", &elf, 0o700);
-    let closed = directory.path().join("closed");
-    std::fs::create_dir(&closed).unwrap();
-    let inside = file(&closed, "inside", &elf, 0o755);
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
-    for (program, part) in [(own, "no execute permission"), (inside, "may not enter")] {
-        let output = helper("run")
-            .args(["--user", "nobody", "--", &program])
-            .output()
-            .unwrap();
-        let (code, line) = code_and_line(&output);
-        assert_eq!(code, 126, "{line}");
-        assert!(line.contains(part), "{line}");
-        assert!(run(&[&program]).status.success(), "root may run {program}");
-    }
-}
-
-#[test]
-fn what_only_the_kernel_finds_is_126_too() {
-    let directory = open_directory();
-    let busy = file(
-        directory.path(),
-        "busy",
-        &std::fs::read("/bin/true").unwrap(),
-        0o755,
-    );
-    let _writer = std::fs::OpenOptions::new().write(true).open(&busy).unwrap();
-    let (code, line) = code_and_line(&run(&[&busy]));
-    assert_eq!(code, 126);
-    assert!(line.contains("open for writing"), "{line}");
-    let mut damaged = std::fs::read("/bin/true").unwrap();
-    damaged[32..64].fill(0xff);
-    let damaged = file(directory.path(), "damaged", &damaged, 0o755);
-    let (code, line) = code_and_line(&run(&[&damaged]));
-    assert_eq!(code, 126);
-    assert!(line.contains("format"), "{line}");
-}
-
-#[test]
-fn the_search_skips_what_cannot_be_executed_like_execvp() {
-    let directory = open_directory();
-    let (first, second) = (directory.path().join("1"), directory.path().join("2"));
-    for place in [&first, &second] {
-        std::fs::create_dir(place).unwrap();
-    }
-    file(&first, "tool", b"#!/bin/sh\necho first\n", 0o644);
-    file(&second, "tool", b"#!/bin/sh\necho second\n", 0o755);
-    let path = format!("{}:{}:/bin:/usr/bin", first.display(), second.display());
-    let mut command = helper("run");
-    let command = command.args(["--", "tool"]).env("PATH", path);
-    assert_eq!(stdout(&command.output().unwrap()), "second\n");
-}
-
-#[test]
-fn an_empty_entry_of_path_is_the_current_directory() {
-    let directory = open_directory();
-    file(directory.path(), "tool", b"#!/bin/sh\necho here\n", 0o755);
-    let mut command = helper("run");
-    let command = command
-        .args(["--", "tool"])
-        .env("PATH", "/usr/bin::/bin")
-        .current_dir(directory.path());
-    assert_eq!(stdout(&command.output().unwrap()), "here\n");
-}
-
-#[test]
 fn orphans_are_reaped_with_their_usage() {
     let mut launcher = helper("orphans")
         .args([
@@ -494,4 +293,59 @@ fn the_launcher_costs_the_program_few_faults() {
     let (all, launcher) = (numbers[0], numbers[1]);
     assert!(launcher > 0 && launcher <= 20, "{launcher} before the exec");
     assert!(all > launcher, "{all}");
+}
+
+#[test]
+fn a_suspended_program_that_is_dropped_never_runs_even_while_others_hold_its_pipe() {
+    let directory = open_directory();
+    let marker = directory.path().join("ran");
+    let touch = |name: &str| map_trace::target::Command {
+        argv: ["touch", name].map(Into::into).to_vec(),
+        ..map_trace::target::Command::default()
+    };
+    let name = marker.to_str().unwrap();
+    let first = prepare(&touch(name)).unwrap().spawn().unwrap();
+    // Forked later, the second holds a copy of the first's pipe.
+    let second = prepare(&touch(name)).unwrap().spawn().unwrap();
+    let (one, two) = (first.pid(), second.pid());
+    drop(first);
+    assert!(!Path::new(&format!("/proc/{one}")).exists());
+    drop(second);
+    assert!(!Path::new(&format!("/proc/{two}")).exists());
+    assert!(!marker.exists());
+}
+
+#[test]
+fn a_program_killed_while_suspended_is_an_error_that_names_the_signal() {
+    let command = map_trace::target::Command {
+        argv: vec!["true".into()],
+        ..map_trace::target::Command::default()
+    };
+    let suspended = prepare(&command).unwrap().spawn().unwrap();
+    // SAFETY: the process is our suspended child.
+    unsafe { libc::kill(suspended.pid() as i32, libc::SIGINT) };
+    await_end(suspended.pid());
+    let error = suspended.release().unwrap_err();
+    assert_eq!(error.code.0, 125);
+    assert!(error.to_string().contains("killed by SIGINT"), "{error}");
+}
+
+#[test]
+fn many_threads_launch_at_once() {
+    let launch = || {
+        let command = map_trace::target::Command {
+            argv: ["sh", "-c", "exit 5"].map(Into::into).to_vec(),
+            ..map_trace::target::Command::default()
+        };
+        for _ in 0..20 {
+            let suspended = prepare(&command).unwrap().spawn().unwrap();
+            let waited = suspended.release().unwrap().wait().unwrap();
+            assert_eq!(waited.exit_code().0, 5);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(launch);
+        }
+    });
 }

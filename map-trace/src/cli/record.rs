@@ -1,0 +1,240 @@
+//! Options shared by everything that records, and what is done with its outcome.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::color::When;
+use super::{print, values};
+use crate::error::{Error, Result};
+use crate::exit_code::ExitCode;
+use crate::output::{self, View};
+use crate::session::RunOutcome;
+use crate::session::settings::{
+    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, RuleSettings, ScreenSettings,
+    StopSettings, SummaryPlace, Watch, WatchRange,
+};
+use crate::trace::create_file;
+
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Save the trace (JSON Lines; a name that ends in .zst compresses it)
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// Save the summary as JSON; - writes it to stdout in place of the screen
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    summary: Option<PathBuf>,
+    /// A TOML file of claims to judge; may be repeated
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    claims: Vec<PathBuf>,
+    /// A rule to judge, such as 'mprotect during iterate == 0'; may be repeated
+    #[arg(long, value_name = "RULE")]
+    expect: Vec<String>,
+    /// Name the functions that match a glob; rules and tables use the name as an operation
+    #[arg(long, value_name = "NAME=PATTERN", value_parser = values::region)]
+    region: Vec<Region>,
+    /// A TOML table of symbol pattern -> operation, for other map libraries
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    operations: Option<PathBuf>,
+    /// How map operations are counted
+    #[arg(long, value_name = "LEVEL", default_value = "sample")]
+    census: LevelArg,
+    /// How page-table entries of map memory are sampled; at a fault they are always read
+    #[arg(long, value_name = "LEVEL", default_value = "sample")]
+    pte: LevelArg,
+    /// Watch a place with a debug register; up to four times
+    #[arg(long, value_name = "SYMBOL|ADDRESS[:LEN]", value_parser = values::watch)]
+    watch: Vec<Watch>,
+    /// Sample the page-table entries of a range; may be repeated
+    #[arg(long, value_name = "START-END|SYMBOL[:LEN]", value_parser = values::watch_range)]
+    watch_range: Vec<WatchRange>,
+    /// Page-table samples a second
+    #[arg(long, value_name = "HZ", default_value_t = DEFAULT_SAMPLE_HZ,
+          value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    sample_rate: u32,
+    /// Events kept in full per kind, operation and cause; the rest are counted exactly
+    #[arg(long, value_name = "N|all", default_value = "10000", value_parser = values::detail)]
+    detail: Detail,
+    /// Record children too
+    #[arg(long, value_name = "yes|no", default_value = "yes")]
+    follow_forks: YesNo,
+    /// Stop recording after a time: 1.5s, 200ms, 2m, or seconds
+    #[arg(long, value_name = "T", value_parser = values::duration)]
+    duration: Option<std::time::Duration>,
+    /// Stop recording after a number of events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_events: Option<u64>,
+    /// Keep physical frame numbers in page-table entries
+    #[arg(long)]
+    show_physical: bool,
+    #[command(flatten)]
+    screen: ScreenArgs,
+}
+
+#[derive(Debug, Args)]
+struct ScreenArgs {
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+    /// Say more; may be repeated
+    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Use colours
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: When,
+    /// No progress line
+    #[arg(long)]
+    no_progress: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LevelArg {
+    Off,
+    Sample,
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum YesNo {
+    Yes,
+    No,
+}
+
+impl From<LevelArg> for Level {
+    fn from(level: LevelArg) -> Self {
+        match level {
+            LevelArg::Off => Self::Off,
+            LevelArg::Sample => Self::Sample,
+            LevelArg::Full => Self::Full,
+        }
+    }
+}
+
+impl ScreenArgs {
+    fn resolve(&self) -> ScreenSettings {
+        let stderr = std::io::stderr();
+        ScreenSettings {
+            quiet: self.quiet,
+            verbosity: self.verbose,
+            color: self.color.decide(&stderr),
+            progress: !self.quiet && !self.no_progress && std::io::IsTerminal::is_terminal(&stderr),
+        }
+    }
+}
+
+impl RecordArgs {
+    /// Checks what the options say together.
+    pub fn resolve(self) -> Result<RecordSettings> {
+        if self.watch.len() > 4 {
+            let why = format!(
+                "{} places, and the processor has four debug registers",
+                self.watch.len()
+            );
+            return Err(Error::usage("too many --watch", why));
+        }
+        let mut names: Vec<_> = self.region.iter().map(|region| &region.name).collect();
+        names.sort_unstable();
+        if let Some([name, ..]) = names
+            .windows(2)
+            .find(|pair| pair.iter().all(|name| Some(name) == pair.first()))
+        {
+            return Err(Error::usage("two regions with one name", name));
+        }
+        let summary = self.summary.map(|path| match path.as_os_str() == "-" {
+            true => SummaryPlace::Stdout,
+            false => SummaryPlace::File(path),
+        });
+        if let (Some(output), Some(SummaryPlace::File(summary))) = (&self.output, &summary)
+            && same_place(output, summary)
+        {
+            let why = "trace and summary cannot be one file";
+            return Err(Error::usage(output.display().to_string(), why));
+        }
+        Ok(RecordSettings {
+            output: self.output,
+            summary,
+            rules: RuleSettings {
+                claims: self.claims,
+                expect: self.expect,
+            },
+            regions: self.region,
+            operations: self.operations,
+            census: self.census.into(),
+            pte: self.pte.into(),
+            watch: self.watch,
+            watch_ranges: self.watch_range,
+            sample_hz: self.sample_rate,
+            detail: self.detail,
+            follow_forks: self.follow_forks == YesNo::Yes,
+            limits: StopSettings {
+                duration: self.duration,
+                max_events: self.max_events,
+            },
+            show_physical: self.show_physical,
+            screen: self.screen.resolve(),
+        })
+    }
+}
+
+fn same_place(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(a) == real(b)
+}
+
+/// Where the results go, opened before the program starts: a place that cannot be written costs no run.
+pub struct Results {
+    summary: Option<(SummaryPlace, Option<File>)>,
+    screen: ScreenSettings,
+}
+
+impl Results {
+    pub fn open(settings: &RecordSettings) -> Result<Self> {
+        let summary = match &settings.summary {
+            None => None,
+            Some(SummaryPlace::Stdout) => Some((SummaryPlace::Stdout, None)),
+            Some(SummaryPlace::File(path)) => {
+                let file = create_file(path)?;
+                Some((SummaryPlace::File(path.clone()), Some(file)))
+            }
+        };
+        Ok(Self {
+            summary,
+            screen: settings.screen,
+        })
+    }
+
+    /// Prints and saves what a recording came to; the exit status of the whole.
+    pub fn deliver(&self, outcome: &RunOutcome) -> Result<ExitCode> {
+        let view = View {
+            color: self.screen.color,
+            saved: outcome.saved.as_ref(),
+        };
+        let to_stdout = matches!(self.summary, Some((SummaryPlace::Stdout, _)));
+        if !self.screen.quiet && !to_stdout {
+            print::to_stderr(&output::text::render(&outcome.summary, &view));
+        }
+        let written = self.save(outcome, &view);
+        match (&outcome.problem, written) {
+            (Some(problem), written) => {
+                if let Err(second) = written {
+                    print::error(&second);
+                }
+                print::error(problem);
+                Ok(problem.code)
+            }
+            (None, written) => written.map(|()| outcome.status.exit_code()),
+        }
+    }
+
+    fn save(&self, outcome: &RunOutcome, view: &View<'_>) -> Result<()> {
+        let document = || output::json::render(&outcome.summary, view);
+        match &self.summary {
+            None => Ok(()),
+            Some((SummaryPlace::File(path), Some(file))) => {
+                print::to_file(file, &path.display().to_string(), &document())
+            }
+            Some(_) => print::to_stdout(&document()),
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! From records to lines: order, replay, name, attribute, classify, record.
+//!
+//! Everything here is user space's view of one session; nothing here touches the kernel or the target. The
+//! live loop feeds it bytes of the ring and side-band records, and tells it up to when all is in.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use map_trace_common::record::{
+    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord, flag,
+};
+
+use super::calls;
+use super::faults::{Faults, Followed, Held};
+use super::limiter::Limiter;
+use super::modules;
+use super::order::Order;
+use super::stacks::Stacks;
+use crate::decode::{self, Record};
+use crate::evidence::Recorder;
+use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
+use crate::model::event::{Context, ExecEvent, ExitEvent, ForkEvent, SignalEvent, TraceLine};
+use crate::model::pte::PteContext;
+use crate::model::summary::Executable;
+use crate::model::{Address, signal};
+use crate::space::{Device, ExecFacts, SideBandMapping, Spaces};
+
+/// Executables listed at most.
+const MAX_EXECUTABLES: usize = 256;
+
+/// What waits for its turn.
+enum Item {
+    Record(Record),
+    SideBand(SideBandRecord),
+}
+
+/// What went wrong on the way, counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trouble {
+    pub undecodable: u64,
+    pub unattributed: u64,
+}
+
+/// The user-space half of a session.
+pub struct Pipeline {
+    start_ns: u64,
+    order: Order<Item>,
+    pub spaces: Spaces,
+    pub stacks: Stacks,
+    faults: Faults,
+    limiter: Limiter,
+    recorder: Recorder,
+    ptes: PteContext,
+    executables: Vec<Executable>,
+    /// Followed processes that have not ended.
+    alive: HashSet<u32>,
+    trouble: Trouble,
+    events: u64,
+    /// Faults and their causes that the kernel counted as the launcher's, from the first exec.
+    launcher_faults: Option<(u64, u64)>,
+}
+
+impl Pipeline {
+    pub fn new(
+        start_ns: u64,
+        stacks: Stacks,
+        ptes: PteContext,
+        detail: u64,
+        recorder: Recorder,
+    ) -> Self {
+        Self {
+            start_ns,
+            order: Order::default(),
+            spaces: Spaces::new(),
+            stacks,
+            faults: Faults::default(),
+            limiter: Limiter::new(detail),
+            recorder,
+            ptes,
+            executables: Vec::new(),
+            alive: HashSet::new(),
+            trouble: Trouble::default(),
+            events: 0,
+            launcher_faults: None,
+        }
+    }
+
+    /// Begins to follow a process.
+    pub fn follow(&mut self, tgid: u32, ktime_ns: u64) {
+        self.alive.insert(tgid);
+        self.spaces.add(tgid, ktime_ns);
+    }
+
+    /// Takes one ring record. Stacks are kept at once: they come before the events that have them.
+    pub fn accept(&mut self, bytes: &[u8]) {
+        match decode::decode(bytes) {
+            Ok(Record::Stack(stack)) => self.stacks.keep(stack),
+            Ok(record) => self.order.push(effective_ns(&record), Item::Record(record)),
+            Err(_) => self.trouble.undecodable += 1,
+        }
+    }
+
+    /// Takes one side-band record.
+    pub fn accept_side_band(&mut self, record: SideBandRecord) {
+        let time_ns = match &record {
+            SideBandRecord::Mapping(mapping) => mapping.time_ns,
+            SideBandRecord::Exec(exec) => exec.time_ns,
+            SideBandRecord::Lost { .. } => return,
+        };
+        self.order.push(time_ns, Item::SideBand(record));
+    }
+
+    /// Tells everything that happened up to a time before which nothing can still arrive.
+    pub fn release(&mut self, up_to_ns: u64) {
+        while let Some(item) = self.order.pop(up_to_ns) {
+            match item {
+                Item::Record(record) => self.tell(record),
+                Item::SideBand(record) => self.side_band(record),
+            }
+        }
+    }
+
+    /// Hands buffered lines to the system.
+    pub fn flush(&mut self) {
+        self.recorder.flush();
+    }
+
+    /// Events told so far.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Followed processes that have not ended.
+    pub const fn alive(&self) -> &HashSet<u32> {
+        &self.alive
+    }
+
+    /// A process that is gone without having been seen to end.
+    pub fn bury(&mut self, tgid: u32) {
+        self.alive.remove(&tgid);
+    }
+
+    fn tell(&mut self, record: Record) {
+        match record {
+            Record::PageFault(record) => self.page_fault(record),
+            Record::MemoryCall(record) => self.memory_call(&record),
+            Record::Signal(record) => self.signal(&record),
+            Record::Fork(record) => self.fork(&record),
+            Record::Exec(record) => self.exec(&record),
+            Record::Exit(record) => self.exit(&record),
+            Record::Stack(stack) => self.stacks.keep(stack),
+        }
+    }
+
+    fn time(&self, header: &Header) -> u64 {
+        header.ktime_ns.saturating_sub(self.start_ns)
+    }
+
+    /// Where an event belongs, by its stack; a new stack is recorded first.
+    fn context(&mut self, header: &Header) -> Context {
+        if header.stack == 0 {
+            return no_stack();
+        }
+        let stack = self.stacks.of(header.stack, header.tgid, &self.spaces);
+        if stack.id.is_none() {
+            self.trouble.unattributed += 1;
+        }
+        if let Some(line) = &stack.line {
+            self.recorder.record(line);
+        }
+        stack.context()
+    }
+
+    fn store(&mut self, line: &TraceLine) {
+        self.events += 1;
+        if self.limiter.admit(line) {
+            self.recorder.record(line);
+        }
+    }
+
+    /// Tells the fault of a thread that is waiting, now that what follows is known.
+    fn settle(&mut self, tid: u32, followed: Option<Followed>) {
+        if let Some(held) = self.faults.take(tid) {
+            self.tell_fault(held, followed);
+        }
+    }
+
+    fn tell_fault(&mut self, held: Held, followed: Option<Followed>) {
+        let event = held.event(followed, &self.spaces, &self.ptes, self.start_ns);
+        self.store(&TraceLine::PageFault(Box::new(event)));
+    }
+
+    fn page_fault(&mut self, record: PageFaultRecord) {
+        let header = record.header;
+        self.settle(header.tid, None);
+        let context = self.context(&header);
+        let place = self.spaces.place(header.tgid, record.address);
+        if place.below_stack {
+            self.spaces.touch(header.tgid, record.address, header.ktime_ns);
+        }
+        if let Some(other) = self.faults.hold(record, place, context) {
+            self.tell_fault(other, None);
+        }
+    }
+
+    fn memory_call(&mut self, record: &MemoryCallRecord) {
+        let header = record.header;
+        self.settle(header.tid, None);
+        let context = self.context(&header);
+        let old_prot = self.old_prot(record);
+        if let Some(call) = calls::mapping_call(record) {
+            self.spaces.call(header.tgid, &call);
+        }
+        let around = calls::Around { start_ns: self.start_ns, old_prot, context };
+        let event = calls::event(record, around, &self.ptes);
+        if let Some(line) = calls::line(header.kind, event) {
+            self.store(&line);
+        }
+    }
+
+    /// Protection of the first page of the range before the call; a mapping the kernel chose has none.
+    fn old_prot(&self, record: &MemoryCallRecord) -> Option<crate::model::Prot> {
+        use map_trace_common::record::kind;
+        let changes = matches!(
+            record.header.kind,
+            kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE
+        );
+        let fixed = record.header.kind == kind::MMAP && record.args[3] & libc::MAP_FIXED as u64 != 0;
+        if !changes && !fixed {
+            return None;
+        }
+        let place = self.spaces.place(record.header.tgid, record.args[0]);
+        place.vma.filter(|_| !place.below_stack).map(|vma| vma.prot)
+    }
+
+    fn signal(&mut self, record: &SignalRecord) {
+        let header = record.header;
+        let delivered = header.flags & flag::UNDELIVERED == 0;
+        let from_kernel = record.code > 0;
+        let followed = Followed {
+            signal: record.signal,
+            code: record.code,
+            address: record.address,
+        };
+        self.settle(header.tid, from_kernel.then_some(followed));
+        let context = self.context(&header);
+        let has_address = from_kernel && record.code != SI_KERNEL;
+        let line = TraceLine::Signal(Box::new(SignalEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            signal: signal::name(record.signal),
+            code: signal::code_name(record.signal, record.code),
+            address: has_address.then_some(Address(record.address)),
+            ip: Address(record.ip),
+            handled: delivered.then_some(record.handler > 1),
+            context,
+        }));
+        self.store(&line);
+    }
+
+    fn fork(&mut self, record: &ForkRecord) {
+        let header = record.header;
+        self.settle(header.tid, None);
+        let thread = header.flags & flag::THREAD != 0;
+        let followed = header.flags & flag::FOLLOWED != 0;
+        if followed && !thread {
+            let shared = header.flags & flag::SHARED_MM != 0;
+            self.spaces.fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
+            self.alive.insert(record.child_tgid);
+        }
+        let line = TraceLine::Fork(ForkEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            child_pid: record.child_tgid,
+            child_tid: record.child_tid,
+            thread,
+            followed,
+        });
+        self.store(&line);
+    }
+
+    fn exec(&mut self, record: &ExecRecord) {
+        let header = record.header;
+        self.settle(header.tid, None);
+        self.launcher_faults.get_or_insert((record.min_flt_before, record.maj_flt_before));
+        let facts = ExecFacts {
+            ktime_ns: header.ktime_ns,
+            start_stack: record.start_stack,
+            start_brk: record.start_brk,
+            brk: record.start_brk,
+        };
+        self.spaces.exec(header.tgid, &facts);
+        let executable = self.executable(header.tgid, record.start_code);
+        let line = TraceLine::Exec(ExecEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            executable: executable.as_ref().map(|executable| executable.path.clone()),
+            build_id: executable.and_then(|executable| executable.build_id),
+            comm: comm(&record.comm),
+        });
+        self.store(&line);
+    }
+
+    /// The executable whose text starts at `start_code`, listed once.
+    fn executable(&mut self, tgid: u32, start_code: u64) -> Option<Executable> {
+        let vma = self.spaces.place(tgid, start_code).vma?;
+        let path = vma.name()?.to_owned();
+        let build_id = vma.build_id().map(modules::hex);
+        let same = |known: &&Executable| known.path == path && known.build_id == build_id;
+        if let Some(known) = self.executables.iter().find(same) {
+            return Some(known.clone());
+        }
+        let executable = match modules::open(tgid, &vma, self.stacks.symbolizer()) {
+            Some(binary) => Executable { path, ..binary.facts().executable(binary.path_name()) },
+            None => Executable { path, build_id, ..Executable::default() },
+        };
+        if self.executables.len() < MAX_EXECUTABLES {
+            self.executables.push(executable.clone());
+        }
+        Some(executable)
+    }
+
+    fn exit(&mut self, record: &ExitRecord) {
+        let header = record.header;
+        self.settle(header.tid, None);
+        let process = header.flags & flag::LAST_THREAD != 0;
+        if process {
+            self.alive.remove(&header.tgid);
+        }
+        let status = record.exit_code;
+        let line = TraceLine::Exit(ExitEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            process,
+            exited: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+            signaled: libc::WIFSIGNALED(status).then(|| signal::name(libc::WTERMSIG(status))),
+        });
+        self.store(&line);
+    }
+
+    fn side_band(&mut self, record: SideBandRecord) {
+        match record {
+            SideBandRecord::Exec(exec) => self.spaces.exec_started(exec.tgid, exec.time_ns),
+            SideBandRecord::Mapping(mapping) => {
+                self.spaces.report(&Arc::new(side_band_mapping(mapping)));
+            }
+            SideBandRecord::Lost { .. } => {}
+        }
+    }
+
+    /// Tells what is still held; the recorder then takes aggregates and the footer.
+    pub fn finish(mut self) -> Finished {
+        self.release(u64::MAX);
+        for held in self.faults.drain() {
+            self.tell_fault(held, None);
+        }
+        for line in self.limiter.finish() {
+            self.recorder.record(&line);
+        }
+        Finished {
+            recorder: self.recorder,
+            spaces: self.spaces,
+            stacks: self.stacks,
+            executables: self.executables,
+            trouble: self.trouble,
+            ptes: self.ptes,
+            start_ns: self.start_ns,
+        }
+    }
+}
+
+/// A pipeline that has told everything.
+pub struct Finished {
+    pub recorder: Recorder,
+    pub spaces: Spaces,
+    pub stacks: Stacks,
+    pub executables: Vec<Executable>,
+    pub trouble: Trouble,
+    pub ptes: PteContext,
+    pub start_ns: u64,
+}
+
+/// `si_code` of a signal the kernel sent without fault information.
+const SI_KERNEL: i32 = 0x80;
+
+/// The context of an event without a stack.
+pub fn no_stack() -> Context {
+    Context {
+        operation: crate::model::Operation::None,
+        sub_operation: None,
+        map: None,
+        goroutine: None,
+        stack: None,
+    }
+}
+
+/// The time at which a record took effect: a memory call changes the mappings by its return.
+fn effective_ns(record: &Record) -> u64 {
+    match record {
+        Record::PageFault(record) => record.header.ktime_ns,
+        Record::MemoryCall(record) => record.exit_ns,
+        Record::Signal(record) => record.header.ktime_ns,
+        Record::Fork(record) => record.header.ktime_ns,
+        Record::Exec(record) => record.header.ktime_ns,
+        Record::Exit(record) => record.header.ktime_ns,
+        Record::Stack(_) => 0,
+    }
+}
+
+/// A command name out of its fixed field.
+fn comm(bytes: &[u8; 16]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let text = String::from_utf8_lossy(&bytes[..end]);
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The side band's record as the replay takes it.
+fn side_band_mapping(mapping: Mapping) -> SideBandMapping {
+    let (device, inode, build_id) = match mapping.file {
+        FileIdentity::BuildId(id) => (None, None, Some(id.into())),
+        FileIdentity::Inode { major, minor, inode, .. } => {
+            (Some(Device { major, minor }), Some(inode), None)
+        }
+        FileIdentity::None => (None, None, None),
+    };
+    SideBandMapping {
+        ktime_ns: mapping.time_ns,
+        tgid: mapping.tgid,
+        start: mapping.start,
+        length: mapping.len,
+        offset: mapping.pgoff,
+        prot: mapping.prot,
+        flags: mapping.flags,
+        filename: String::from_utf8_lossy(&mapping.name).into(),
+        device,
+        inode,
+        build_id,
+    }
+}
