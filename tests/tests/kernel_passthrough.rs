@@ -1,4 +1,8 @@
 //! The traced program is left as it would be alone: its status, streams, identity and surroundings.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
 
 use std::fs;
 use std::io::Write;

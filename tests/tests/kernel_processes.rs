@@ -1,4 +1,8 @@
 //! Children and new program images are followed in the kernel.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

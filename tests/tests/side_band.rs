@@ -1,12 +1,12 @@
 //! The kernel's own record of mappings, against a program that makes a known number of them.
 #![expect(
     clippy::unwrap_used,
-    reason = "a helper of tests; what it cannot do fails the test"
+    reason = "helpers of tests: a failure here is a failed test"
 )]
 
 use map_trace::kernel::side_band::SideBand;
 use map_trace::kernel::side_band_record::{Mapping, SideBandRecord};
-use map_trace::target::{Command, UserChoice, prepare};
+use map_trace::target::{Command, prepare};
 
 /// Runs `known-mappings` to its end under the side band.
 fn traced(arguments: &[&str]) -> SideBand {
@@ -17,7 +17,6 @@ fn traced(arguments: &[&str]) -> SideBand {
             .iter()
             .map(Into::into)
             .collect(),
-        user: UserChoice::Root,
         ..Command::default()
     };
     let suspended = prepare(&command).unwrap().spawn().unwrap();

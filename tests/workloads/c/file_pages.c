@@ -7,7 +7,7 @@ int main(int argc, char **argv)
 {
     size_t pages = number(argc, argv, 1, 64);
     const char *how = argc > 2 ? argv[2] : "private";
-    char name[] = "/tmp/map-trace-workload-XXXXXX";
+    char name[] = "/var/tmp/map-trace-workload-XXXXXX";
     int file = mkstemp(name);
     if (file < 0) fail("mkstemp");
     unlink(name);
