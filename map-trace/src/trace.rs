@@ -14,7 +14,7 @@ mod tests;
 mod writer;
 
 pub use error::{ReadError, WriteError};
-pub use reader::{ReadTally, TraceReader};
+pub use reader::{LINE_TYPES, ReadTally, TraceReader};
 pub use writer::{SavedTrace, TraceFile, TraceWriter, create_file};
 
 /// Longest line written or read, bytes without the newline.

@@ -1,5 +1,10 @@
 //! The command as a user meets it: output, one-line errors, exit statuses. Nothing here needs root.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it must be"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

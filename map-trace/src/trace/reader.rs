@@ -18,7 +18,7 @@ use crate::model::TraceLine;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 
 /// Values of `type` that [`TraceLine`] knows.
-const TYPES: [&str; 17] = [
+pub const LINE_TYPES: [&str; 17] = [
     "header",
     "string",
     "stack",
@@ -248,7 +248,7 @@ fn parse(line: &[u8]) -> Parsed {
         return Parsed::Line(line);
     }
     match serde_json::from_slice::<Typed>(line) {
-        Ok(typed) if !TYPES.contains(&typed.r#type.as_str()) => Parsed::Unknown,
+        Ok(typed) if !LINE_TYPES.contains(&typed.r#type.as_str()) => Parsed::Unknown,
         _ => Parsed::Broken,
     }
 }
