@@ -19,7 +19,7 @@ use crate::evidence::summarize;
 use crate::exit_code::ExitCode;
 use crate::model::summary::Summary;
 use crate::output::{EXPORTERS, View, exporter};
-use crate::trace::{TraceReader, create_file};
+use crate::trace::{OutputFile, TraceReader};
 
 /// Show a saved trace
 #[derive(Debug, Args)]
@@ -98,7 +98,6 @@ pub fn deliver(bytes: &[u8], output: Option<&Path>, sources: &[&PathBuf]) -> Res
         let what = format!("cannot write {}", path.display());
         return Err(Error::usage(what, "it is the trace itself"));
     }
-    let file = create_file(path)?;
-    print::to_file(&file, &path.display().to_string(), bytes)?;
+    OutputFile::create(path)?.fill(bytes)?;
     Ok(ExitCode::SUCCESS)
 }
