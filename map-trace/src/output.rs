@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod belief;
 pub mod diff;
+pub mod export;
 pub mod html;
 pub mod json;
 pub mod markdown;
