@@ -208,25 +208,25 @@ impl Space {
 
     fn set_prot(&mut self, start: u64, end: u64, prot: Prot, call: &MappingCall) {
         self.vmas.change(start, end, |mut vma| {
-            if vma.reported_ns < call.enter_ns && vma.prot != prot {
+            if vma.reported_ns < call.enter_ns {
+                if vma.prot != prot {
+                    vma.since_ns = call.exit_ns;
+                }
                 vma.prot = prot;
-                vma.since_ns = call.exit_ns;
+                // It is there, and so protected: what was in doubt is settled.
+                vma.doubt = false;
             }
             Some(vma)
         });
     }
 
-    /// The protection may or may not have become `prot`.
+    /// The protection may or may not have become `prot`. Where the side band is heard, it tells.
     fn doubt_prot(&mut self, start: u64, end: u64, prot: Prot, call: &MappingCall) {
+        if !self.reports.is_empty() {
+            return;
+        }
         self.vmas.change(start, end, |mut vma| {
             vma.doubt |= vma.reported_ns < call.enter_ns && vma.prot != prot;
-            Some(vma)
-        });
-    }
-
-    fn doubt(&mut self, start: u64, end: u64) {
-        self.vmas.change(start, end, |mut vma| {
-            vma.doubt = true;
             Some(vma)
         });
     }
@@ -299,6 +299,8 @@ fn mapped(start: u64, end: u64, prot: u64, flags: u64, offset: u64, ktime_ns: u6
             flag::GROWS_DOWN,
         ),
         (on(libc::MAP_LOCKED), flag::LOCKED),
+        // Since Linux 6.7 (include/linux/mman.h, `calc_vm_flag_bits`).
+        (on(libc::MAP_STACK), flag::NO_HUGEPAGE),
         (
             on(libc::MAP_HUGETLB) && on(libc::MAP_ANONYMOUS),
             flag::HUGETLB,

@@ -5,6 +5,8 @@ use crate::model::vma::VmaKind;
 use crate::space::mapping::flag;
 use crate::space::memory::{Space, range_end};
 
+const EINVAL: i64 = -(libc::EINVAL as i64);
+
 /// Flags an advice sets and clears (mm/madvise.c, `madvise_vma_behavior`); `None` when it changes none.
 fn flags_of(advice: i32) -> Option<(u32, u32)> {
     Some(match advice {
@@ -35,10 +37,16 @@ impl Space {
         let (Some((set, clear)), Some(end)) = (flags_of(advice), range_end(start, length)) else {
             return;
         };
-        if !matches!(call.result, Some(0 | ENOMEM) | None) {
-            return;
-        }
         let doubt = call.result.is_none();
+        let end = match call.result {
+            Some(0 | ENOMEM) | None => end,
+            // Refused for a mapping that is not private anonymous memory, after those before it.
+            Some(EINVAL) if advice == libc::MADV_WIPEONFORK => self
+                .range(start, end)
+                .find(|vma| vma.kind != VmaKind::Anon)
+                .map_or(start, |vma| vma.start.max(start)),
+            Some(_) => return,
+        };
         self.vmas.change(start, end, |mut vma| {
             // KSM takes private memory only, and says nothing when it takes none.
             if set == flag::MERGEABLE && (vma.shared || vma.kind == VmaKind::Special) {

@@ -7,6 +7,8 @@ use crate::space::memory::{Space, USER_END, page_up, range_end};
 
 /// MREMAP_DONTUNMAP: the old mapping stays, empty.
 const DONT_UNMAP: u64 = 4;
+/// MREMAP_FIXED: the new address is the caller's choice.
+const FIXED: u64 = 2;
 
 impl Space {
     /// mremap(old, old_length, new_length, flags, new) = address.
@@ -17,10 +19,7 @@ impl Space {
     pub(super) fn remap(&mut self, call: &MappingCall) {
         let [old, old_length, new_length, flags, ..] = call.args;
         let Some(new) = call.address() else {
-            if call.result.is_none() {
-                self.doubt_lengths(old, old_length);
-            }
-            return;
+            return self.failed_remap(call);
         };
         let (Some(old_end), Some(new_end)) = (
             range_end(old, old_length.max(1)),
@@ -54,11 +53,7 @@ impl Space {
         if old_length != 0 && flags & DONT_UNMAP == 0 {
             self.remove(old, old_end, call.enter_ns);
         } else if flags & DONT_UNMAP != 0 {
-            // The pages are gone, and what was locked is no longer (`dontunmap_complete`).
-            self.vmas.change(old, old_end, |mut vma| {
-                vma.flags &= !flag::LOCKED;
-                Some(vma)
-            });
+            self.unlock(old, old_end);
         }
         for source in &sources {
             self.place_copy(source, (old, kept), (new, new_end), call);
@@ -105,9 +100,38 @@ impl Space {
         self.vmas.put(grown);
     }
 
-    fn doubt_lengths(&mut self, old: u64, old_length: u64) {
-        if let Some(end) = range_end(old, old_length) {
-            self.doubt(old, end);
+    /// What stays behind empty is no longer locked, to the ends of its mappings (`dontunmap_complete`).
+    fn unlock(&mut self, start: u64, end: u64) {
+        let edge = |vma: Option<&Vma>| vma.map(|vma| self.stretch(vma));
+        let low = edge(self.vmas.at(start)).map_or(start, |vma| vma.start);
+        let high = edge(self.vmas.at(end - 1)).map_or(end, |vma| vma.end);
+        self.vmas.change(low, high, |mut vma| {
+            vma.flags &= !flag::LOCKED;
+            Some(vma)
+        });
+    }
+
+    /// A failed move of several mappings has moved those before the one that failed, and which that was only
+    /// the kernel knows (`remap_move`); of one mapping, nothing.
+    fn failed_remap(&mut self, call: &MappingCall) {
+        const EINVAL: i64 = -(libc::EINVAL as i64);
+        let [old, old_length, new_length, flags, new, _] = call.args;
+        let (Some(old_end), Some(new_end)) =
+            (range_end(old, old_length), range_end(new, new_length))
+        else {
+            return;
+        };
+        let several = self
+            .vmas
+            .at(old)
+            .is_some_and(|first| self.stretch(first).end < old_end);
+        let moves = flags & FIXED != 0 && old_end - old == new_end - new;
+        if call.result.is_none() || several && moves && call.result != Some(EINVAL) {
+            if flags & DONT_UNMAP != 0 {
+                self.unlock(old, old_end);
+            }
+            self.doubt(old, old_end);
+            self.doubt(new, new_end);
         }
     }
 }
