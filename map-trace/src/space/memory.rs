@@ -293,6 +293,19 @@ impl Space {
         }
     }
 
+    /// The first address of a range of which it is not certain what is mapped there; `u64::MAX` for none.
+    pub(super) fn first_doubt(&self, start: u64, end: u64) -> u64 {
+        let mapped = self.vmas.overlapping(start, end).filter(|vma| vma.doubt);
+        let holes = self.doubtful_holes.iter().copied();
+        mapped
+            .map(|vma| (vma.start, vma.end))
+            .chain(holes)
+            .filter(|(from, to)| *from < end && start < *to)
+            .map(|(from, _)| from.max(start))
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
     pub(super) fn remember_removal(&mut self, removal: Removal) {
         if self.removals.len() >= REMEMBERED {
             self.removals.pop_front();

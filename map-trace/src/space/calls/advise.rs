@@ -2,7 +2,7 @@
 
 use super::{ENOMEM, MappingCall};
 use crate::model::vma::VmaKind;
-use crate::space::mapping::flag;
+use crate::space::mapping::{Vma, flag};
 use crate::space::memory::{Space, range_end};
 
 const EINVAL: i64 = -(libc::EINVAL as i64);
@@ -27,6 +27,15 @@ fn flags_of(advice: i32) -> Option<(u32, u32)> {
     })
 }
 
+/// Mappings the kernel does not give an advice to.
+fn refuses(advice: i32, vma: &Vma) -> bool {
+    match advice {
+        libc::MADV_WIPEONFORK => vma.kind != VmaKind::Anon,
+        libc::MADV_DOFORK | libc::MADV_DODUMP => vma.kind == VmaKind::Special,
+        _ => false,
+    }
+}
+
 impl Space {
     /// madvise(address, length, advice) = 0. Over holes the rest of the range is still advised and the
     /// result is ENOMEM.
@@ -40,10 +49,10 @@ impl Space {
         let doubt = call.result.is_none();
         let end = match call.result {
             Some(0 | ENOMEM) | None => end,
-            // Refused for a mapping that is not private anonymous memory, after those before it.
-            Some(EINVAL) if advice == libc::MADV_WIPEONFORK => self
+            // Refused for one mapping, after those before it were advised.
+            Some(EINVAL) => self
                 .range(start, end)
-                .find(|vma| vma.kind != VmaKind::Anon)
+                .find(|vma| refuses(advice, vma))
                 .map_or(start, |vma| vma.start.max(start)),
             Some(_) => return,
         };

@@ -44,7 +44,8 @@ pub fn run(plan: impl FnOnce(u64, Files) -> Vec<Step>) -> Outcome {
     let brk = unsafe { libc::syscall(libc::SYS_brk, 0) }.cast_unsigned();
     let files = Files {
         fds: [file.as_raw_fd(), read_only.as_raw_fd(), zero.as_raw_fd()],
-        brk,
+        // Above what the plan itself may take from the heap: the child reads it from there.
+        brk: brk + (4 << 20),
     };
     let shared = share();
     let arena = find_room();

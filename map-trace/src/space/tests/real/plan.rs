@@ -18,7 +18,7 @@ pub struct Step {
 pub struct Files {
     /// A file open for reading and writing, and for reading only; /dev/zero.
     pub fds: [i32; 3],
-    /// Break at the start.
+    /// The lowest break to ask for.
     pub brk: u64,
 }
 
@@ -207,9 +207,12 @@ fn madvise(random: &mut Random, arena: u64) -> Step {
         libc::MADV_FREE,
         9999,
     ]);
+    // Holes do not end it, and what it empties may be the child's stack.
+    let empties = matches!(advice, libc::MADV_DONTNEED | libc::MADV_FREE);
+    let most = if empties { 1 << 30 } else { u64::MAX };
     let args = [
         address(random, arena),
-        length(random),
+        length(random).min(most),
         advice as u64,
         0,
         0,
