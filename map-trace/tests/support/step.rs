@@ -1,5 +1,7 @@
 //! Steps a program instruction by instruction and keeps its true call stack.
 
+#![expect(clippy::expect_used, reason = "helpers of tests fail the test")]
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
