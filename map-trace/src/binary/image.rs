@@ -25,7 +25,7 @@ const SCAN: u64 = 64 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct Block {
     pub start: u64,
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
 }
 
 impl Block {
@@ -45,7 +45,7 @@ struct Cache {
 
 enum Source {
     File { file: File, cache: Mutex<Cache> },
-    Memory(Arc<[u8]>),
+    Memory(Arc<Vec<u8>>),
 }
 
 /// Bytes that can be read at any offset, from any thread.
@@ -82,7 +82,7 @@ impl Image {
 
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
-        Self::new(Source::Memory(bytes.into()), len)
+        Self::new(Source::Memory(Arc::new(bytes)), len)
     }
 
     fn new(source: Source, len: u64) -> Self {
@@ -142,7 +142,7 @@ impl Image {
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let block = Block {
             start,
-            bytes: bytes.into(),
+            bytes: Arc::new(bytes),
         };
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.blocks.len() >= BLOCKS
