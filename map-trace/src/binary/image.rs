@@ -2,7 +2,7 @@
 //!
 //! A file is read with pread(2) through a small cache of blocks, never mapped: a traced program can
 //! truncate its own shared library, and a mapping would then kill the tracer with SIGBUS. It also keeps
-//! a 60 MB binary at one mebibyte of memory. Every read is bounds-checked; a short or failed read is
+//! a 60 MB binary at half a mebibyte of memory. Every read is bounds-checked; a short or failed read is
 //! "not known", never a panic.
 
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of one cached block.
 const BLOCK: u64 = 16 << 10;
-/// Blocks kept for one file (1 MiB).
-const BLOCKS: usize = 64;
+/// Blocks kept for one file (512 KiB).
+const BLOCKS: usize = 32;
 /// Bytes read at once by a scan, which does not disturb the cache.
 const SCAN: u64 = 64 << 10;
 
