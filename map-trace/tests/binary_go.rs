@@ -1,6 +1,6 @@
 //! Go binaries: the function table reader against the Go runtime's own answers.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+#![expect(clippy::unwrap_used, reason = "what a test needs fails the test")]
 
 mod support;
 

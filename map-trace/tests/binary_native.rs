@@ -3,7 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "helpers of tests fail the test"
+    reason = "what a test needs fails the test"
 )]
 
 mod support;

@@ -1,6 +1,6 @@
 //! Hidden callers put back, checked at every instruction of real programs against the true call stack.
 
-#![expect(clippy::panic, reason = "helpers of tests fail the test")]
+#![expect(clippy::panic, reason = "what a test needs fails the test")]
 
 #[path = "support/step.rs"]
 mod step;

@@ -1,6 +1,6 @@
 //! The operation tables against the functions of real programs.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+#![expect(clippy::unwrap_used, reason = "what a test needs fails the test")]
 
 mod support;
 

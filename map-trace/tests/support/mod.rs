@@ -4,7 +4,7 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests fail the test"
+    reason = "what a test needs fails the test"
 )]
 
 use std::env;
