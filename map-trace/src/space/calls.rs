@@ -145,7 +145,7 @@ impl Space {
         match call.result {
             Some(0) => self.remove(start, end, call.enter_ns),
             Some(_) => {}
-            None => self.doubt(start, end),
+            None => self.doubt(start, end, call.exit_ns),
         }
     }
 
@@ -251,7 +251,10 @@ impl Space {
             return;
         }
         self.vmas.change(start, end, |mut vma| {
-            vma.doubt |= vma.reported_ns < call.enter_ns && vma.prot != prot;
+            if vma.reported_ns < call.enter_ns && vma.prot != prot {
+                vma.doubt = true;
+                vma.since_ns = call.exit_ns;
+            }
             Some(vma)
         });
     }

@@ -112,7 +112,7 @@ impl Space {
                 vma.kind = VmaKind::Anon;
                 vma.backing = None;
             }
-            vma.since_ns = taken_ns;
+            (vma.made_ns, vma.since_ns) = (taken_ns, taken_ns);
             space.vmas.put(vma);
             if space.vmas.len() > MAX_VMAS {
                 space.lose();
@@ -279,9 +279,10 @@ impl Space {
     }
 
     /// From here on nothing is certain in a range, mapped or not.
-    pub(super) fn doubt(&mut self, start: u64, end: u64) {
+    pub(super) fn doubt(&mut self, start: u64, end: u64, ktime_ns: u64) {
         self.vmas.change(start, end, |mut vma| {
             vma.doubt = true;
+            vma.since_ns = ktime_ns;
             Some(vma)
         });
         for hole in self.vmas.holes(start, end) {

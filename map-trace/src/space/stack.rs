@@ -56,7 +56,7 @@ impl Space {
         let mut grown = stack.clone();
         grown.end = grown.start;
         grown.start = page_down(address);
-        grown.since_ns = ktime_ns;
+        (grown.made_ns, grown.since_ns) = (ktime_ns, ktime_ns);
         grown.reported_ns = 0;
         self.vmas.put(grown);
         self.bound(ktime_ns);

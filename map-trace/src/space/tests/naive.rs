@@ -228,7 +228,13 @@ impl Naive {
             to.unwrap_or(0) * PAGE,
             0,
         ];
-        let refused = (Call::Mremap, args, -i64::from(libc::EFAULT), vec![]);
+        // Errors that leave no doubt; the others are tried on the real kernel.
+        let error = if len == new_len {
+            libc::EINVAL
+        } else {
+            libc::EFAULT
+        };
+        let refused = (Call::Mremap, args, -i64::from(error), vec![]);
         let source: Vec<Page> = (at..at + len)
             .filter_map(|page| self.pages.get(&page).copied())
             .collect();
