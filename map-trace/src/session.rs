@@ -18,6 +18,7 @@ mod pipeline;
 mod progress;
 pub mod settings;
 mod stacks;
+mod watched;
 
 pub use live::{attach, run};
 pub use outcome::{ProgramStatus, RunOutcome};

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord, flag,
+    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord,
+    PteSampleRecord, SignalRecord, WatchHitRecord, flag,
 };
 
 use super::calls;
@@ -17,13 +18,17 @@ use super::members::Members;
 use super::modules;
 use super::order::Order;
 use super::stacks::Stacks;
+use super::watched::Watched;
 use crate::decode::{self, Record};
 use crate::evidence::Recorder;
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
-use crate::model::event::{Context, ExecEvent, ExitEvent, ForkEvent, SignalEvent, TraceLine};
-use crate::model::pte::PteContext;
+use crate::model::event::{
+    Context, EventKind, ExecEvent, ExitEvent, ForkEvent, PteSampleEvent, SignalEvent, TraceLine,
+    WatchHitEvent,
+};
+use crate::model::pte::{PteContext, PteLevel};
 use crate::model::summary::Executable;
-use crate::model::{Address, signal};
+use crate::model::{Address, Pte, signal};
 use crate::space::{Device, ExecFacts, SideBandMapping, Spaces};
 
 /// Executables listed at most.
@@ -60,6 +65,8 @@ pub struct Pipeline {
     members: Members,
     /// Execs of each process so far.
     generations: HashMap<u32, u32>,
+    /// What the user asked to watch.
+    pub watched: Watched,
 }
 
 impl Pipeline {
@@ -85,6 +92,7 @@ impl Pipeline {
             events: 0,
             members: Members::default(),
             generations: HashMap::new(),
+            watched: Watched::default(),
         }
     }
 
@@ -104,8 +112,9 @@ impl Pipeline {
             }
             Ok(record) => {
                 self.note_life(&record);
+                let event = !matches!(record, Record::FaultEnd(_));
                 self.order.push(effective_ns(&record), Item::Record(record));
-                true
+                event
             }
             Err(_) => {
                 self.trouble.undecodable += 1;
@@ -178,8 +187,52 @@ impl Pipeline {
             Record::Fork(record) => self.fork(&record),
             Record::Exec(record) => self.exec(&record),
             Record::Exit(record) => self.exit(&record),
+            Record::FaultEnd(record) => {
+                let end = record.header;
+                let stall_ns = end.ktime_ns.saturating_sub(record.start_ns);
+                self.faults.stalled(end.tid, record.start_ns, stall_ns);
+            }
+            Record::PteSample(record) => self.pte_sample(&record),
+            Record::WatchHit(record) => self.watch_hit(&record),
             Record::Stack(stack) => self.stacks.keep(stack),
         }
+    }
+
+    fn pte_sample(&mut self, record: &PteSampleRecord) {
+        let header = record.header;
+        let context = self.context(&header);
+        let unread = header.flags & flag::PTE_UNREAD != 0;
+        let level = PteLevel::from_number(record.pte_level).filter(|_| !unread);
+        let Some(level) = level else {
+            self.trouble.undecodable += 1;
+            return;
+        };
+        let unstable = header.flags & flag::PTE_UNSTABLE != 0;
+        let line = TraceLine::PteSample(Box::new(PteSampleEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            address: Address(record.address),
+            on: self.watched.name(EventKind::PteSample, record.range.into()),
+            pte: Pte::decode(record.pte, level, unstable, &self.ptes),
+            context,
+        }));
+        self.store(&line);
+    }
+
+    fn watch_hit(&mut self, record: &WatchHitRecord) {
+        let header = record.header;
+        let context = self.context(&header);
+        let line = TraceLine::WatchHit(Box::new(WatchHitEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            address: Address(record.address),
+            ip: Address(record.ip),
+            on: self.watched.word(record.address),
+            context,
+        }));
+        self.store(&line);
     }
 
     fn time(&self, header: &Header) -> u64 {
@@ -399,6 +452,7 @@ impl Pipeline {
             trouble: self.trouble,
             members: self.members,
             generations: self.generations,
+            watched: self.watched,
             ptes: self.ptes,
             start_ns: self.start_ns,
         }
@@ -414,6 +468,7 @@ pub struct Finished {
     pub trouble: Trouble,
     pub members: Members,
     pub generations: HashMap<u32, u32>,
+    pub watched: Watched,
     pub ptes: PteContext,
     pub start_ns: u64,
 }
@@ -441,6 +496,9 @@ fn effective_ns(record: &Record) -> u64 {
         Record::Fork(record) => record.header.ktime_ns,
         Record::Exec(record) => record.header.ktime_ns,
         Record::Exit(record) => record.header.ktime_ns,
+        Record::FaultEnd(record) => record.header.ktime_ns,
+        Record::PteSample(record) => record.header.ktime_ns,
+        Record::WatchHit(record) => record.header.ktime_ns,
         Record::Stack(_) => 0,
     }
 }

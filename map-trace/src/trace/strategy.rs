@@ -316,6 +316,8 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
                 cause_reason,
                 signal,
                 vma,
+                pte: None,
+                on: None,
                 duration_ns,
                 durations,
                 context,
