@@ -1,7 +1,7 @@
 //! Page-table samples, tallied in all and by operation.
 
-use crate::model::event::Context;
 use crate::model::Pte;
+use crate::model::event::Context;
 use crate::model::summary::{PteSummary, PteTally};
 
 /// Operations told apart.

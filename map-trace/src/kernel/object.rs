@@ -207,7 +207,10 @@ impl Object {
         array.set(0, Shared(*tables), 0).map_err(access)
     }
 
-    pub(super) fn map_mut(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, ObjectError> {
+    pub(super) fn map_mut(
+        &mut self,
+        name: &'static str,
+    ) -> Result<&mut aya::maps::Map, ObjectError> {
         self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))
     }
 

@@ -24,9 +24,15 @@ pub enum PerfProgramError {
     #[error("{0}")]
     Object(#[from] ObjectError),
     #[error("opening the event for {what} failed: {source}")]
-    Open { what: &'static str, source: io::Error },
+    Open {
+        what: &'static str,
+        source: io::Error,
+    },
     #[error("attaching the program for {what} failed: {source}")]
-    Attach { what: &'static str, source: io::Error },
+    Attach {
+        what: &'static str,
+        source: io::Error,
+    },
 }
 
 /// Whose events.
@@ -47,12 +53,17 @@ impl PerfPrograms {
     ///
     /// # Errors
     /// The events or the program were refused: stalls are then not known.
-    pub fn fault_ends(&mut self, object: &mut Object, target: Target) -> Result<(), PerfProgramError> {
+    pub fn fault_ends(
+        &mut self,
+        object: &mut Object,
+        target: Target,
+    ) -> Result<(), PerfProgramError> {
         let what = "the ends of faults";
         let program = program(object, "fault_end")?;
-        for (event, period) in
-            [(Software::PAGE_FAULTS_MIN, MINOR_PERIOD), (Software::PAGE_FAULTS_MAJ, 1)]
-        {
+        for (event, period) in [
+            (Software::PAGE_FAULTS_MIN, MINOR_PERIOD),
+            (Software::PAGE_FAULTS_MAJ, 1),
+        ] {
             let mut builder = builder(event, target, what)?;
             builder.sample_period(period);
             self.open(&builder, program, what)?;
@@ -92,7 +103,10 @@ impl PerfPrograms {
         let what = "a watchpoint";
         let program = program(object, "watch")?;
         let mut builder = builder(Breakpoint::write(address, length), target, what)?;
-        builder.sample_period(1).exclude_kernel(false).sample(perf_event::SampleFlag::ADDR);
+        builder
+            .sample_period(1)
+            .exclude_kernel(false)
+            .sample(perf_event::SampleFlag::ADDR);
         self.open(&builder, program, what)
     }
 
@@ -102,9 +116,12 @@ impl PerfPrograms {
         program: i32,
         what: &'static str,
     ) -> Result<(), PerfProgramError> {
-        let mut counter =
-            builder.build().map_err(|source| PerfProgramError::Open { what, source })?;
-        counter.set_bpf(program).map_err(|source| PerfProgramError::Attach { what, source })?;
+        let mut counter = builder
+            .build()
+            .map_err(|source| PerfProgramError::Open { what, source })?;
+        counter
+            .set_bpf(program)
+            .map_err(|source| PerfProgramError::Attach { what, source })?;
         self.0.push(counter);
         Ok(())
     }
@@ -135,7 +152,10 @@ fn builder<'a>(
 /// The descriptor of a perf-event program, loaded when it is not yet.
 fn program(object: &mut Object, name: &'static str) -> Result<i32, PerfProgramError> {
     let program: &mut PerfEvent = object.program(name)?;
-    let refused = |why: aya::programs::ProgramError| ObjectError::Program { name, why: why.to_string() };
+    let refused = |why: aya::programs::ProgramError| ObjectError::Program {
+        name,
+        why: why.to_string(),
+    };
     if program.fd().is_err() {
         program.load().map_err(refused)?;
     }

@@ -26,7 +26,9 @@ pub fn tell(finished: &mut Finished, groups: &HashMap<AggregateKey, AggregateVal
             unattributed += value.count;
         }
         let line = line(finished, key, value, event, context);
-        finished.recorder.record(&TraceLine::Aggregate(Box::new(line)));
+        finished
+            .recorder
+            .record(&TraceLine::Aggregate(Box::new(line)));
     }
     unattributed
 }
@@ -50,8 +52,16 @@ fn line(
     context: Context,
 ) -> AggregateLine {
     let fault = event == EventKind::PageFault;
-    let mode = if key.kind == kind::PAGE_FAULT_KERNEL { Mode::Kernel } else { Mode::User };
-    let place = if fault { place(finished, key, value) } else { Place::default() };
+    let mode = if key.kind == kind::PAGE_FAULT_KERNEL {
+        Mode::Kernel
+    } else {
+        Mode::User
+    };
+    let place = if fault {
+        place(finished, key, value)
+    } else {
+        Place::default()
+    };
     let classified = fault.then(|| cause(finished, key, value, mode, &place));
     AggregateLine {
         event,
@@ -68,10 +78,16 @@ fn line(
         cause_reason: classified.map(|(_, reason)| reason),
         signal: (event == EventKind::Signal).then(|| signal::name(key.code as i32)),
         vma: place.vma.as_ref().map(crate::space::Vma::facts),
-        pte: (event == EventKind::PteSample).then(|| sampled(key)).flatten(),
+        pte: (event == EventKind::PteSample)
+            .then(|| sampled(key))
+            .flatten(),
         on: finished.watched.name(event, key.code),
         duration_ns: value.duration_ns,
-        durations: if value.duration_ns == 0 { 0 } else { value.count },
+        durations: if value.duration_ns == 0 {
+            0
+        } else {
+            value.count
+        },
         context,
     }
 }
@@ -83,7 +99,10 @@ fn place(finished: &Finished, key: &AggregateKey, value: &AggregateValue) -> Pla
     let view = |place: &Place| place.vma.as_ref().map(VmaView::from);
     let one = key.region != REGION_ANY && view(&first) == view(&last) && first.vma.is_some();
     let current = finished.generations.get(&key.tgid) == Some(&key.generation);
-    Place { certain: first.certain && last.certain && one && current, ..first }
+    Place {
+        certain: first.certain && last.certain && one && current,
+        ..first
+    }
 }
 
 /// The cause of a group: that of its members that were delivered one by one, all alike in code, entry and
@@ -101,12 +120,19 @@ fn cause(
     let inputs = FaultInputs::new(FaultCode(key.code), mode, value.address_min, entry, place);
     let last = classify(&inputs);
     match finished.members.cause(key) {
-        Some(cause) if !place.certain || last.cause == cause => {
-            (cause, "as the events of this code, entry and stack that are stored".to_owned())
-        }
-        Some(_) => (Cause::Unknown, "the mapping changed while these were counted".to_owned()),
+        Some(cause) if !place.certain || last.cause == cause => (
+            cause,
+            "as the events of this code, entry and stack that are stored".to_owned(),
+        ),
+        Some(_) => (
+            Cause::Unknown,
+            "the mapping changed while these were counted".to_owned(),
+        ),
         None if place.certain => (last.cause, last.rule.to_owned()),
-        None => (Cause::Unknown, "counted in the kernel only; the mapping is not known".to_owned()),
+        None => (
+            Cause::Unknown,
+            "counted in the kernel only; the mapping is not known".to_owned(),
+        ),
     }
 }
 

@@ -13,12 +13,13 @@ use super::instrument::{Instrument, Wishes};
 use super::order::SLACK_NS;
 use super::pipeline::Pipeline;
 use super::progress::Progress;
-use super::settings::{Detail, ProgramSettings, RecordSettings, RunSettings, User};
+use super::settings::{Detail, Level, ProgramSettings, RecordSettings, RunSettings, User};
 use super::stacks::Stacks;
-use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options};
+use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options, watched};
 use crate::error::{Error, Result};
 use crate::evidence::Recorder;
 use crate::kernel::counters::{Counters, Inherit};
+use crate::kernel::perf_programs::{self, PerfPrograms, Target};
 use crate::kernel::side_band::SideBand;
 use crate::kernel::{host, privilege, totals};
 use crate::maps::{Tables, user};
@@ -26,8 +27,9 @@ use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 use crate::model::summary::{RusageWitness, Status};
 use crate::target::identity::UserChoice;
 use crate::target::launch::{self, Command, Running, Suspended};
-use crate::target::wait::{self, Waited};
 use crate::target::limits;
+use crate::target::stop;
+use crate::target::wait::{self, Waited};
 use crate::trace::TraceFile;
 
 /// How often ring and side band are read: 8 MiB of ring hold what ten CPUs can fault in this time.
@@ -46,7 +48,11 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     privilege::require(&arguments)?;
     let command = command(&settings.program);
     let suspended = launch::prepare(&command)?.spawn()?;
-    let argv = command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let argv = command
+        .argv
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let session = Session::arm(&settings.record, argv, suspended.pid())?;
     runtime()?.block_on(session.launch(suspended))
 }
@@ -74,7 +80,11 @@ fn command(program: &ProgramSettings) -> Command {
     };
     let mut argv = vec![program.program.clone()];
     argv.extend(program.arguments.iter().cloned());
-    Command { argv, user, limits: limits::raise() }
+    Command {
+        argv,
+        user,
+        limits: limits::raise(),
+    }
 }
 
 /// Operation tables with the user's rows and regions.
@@ -115,6 +125,8 @@ struct Session<'a> {
     instrument: Instrument,
     side_band: Option<SideBand>,
     counters: Option<Counters>,
+    perf_programs: PerfPrograms,
+    target: Target,
     pipeline: Pipeline,
     progress: Progress,
     pid: u32,
@@ -126,15 +138,35 @@ impl<'a> Session<'a> {
     /// Loads and attaches everything and registers the suspended child.
     fn arm(settings: &'a RecordSettings, argv: Vec<String>, pid: u32) -> Result<Self> {
         let tables = tables(settings)?;
-        let file = settings.output.as_deref().map(TraceFile::create).transpose()?;
+        let file = settings
+            .output
+            .as_deref()
+            .map(TraceFile::create)
+            .transpose()?;
         let host = host::host();
         let detail = match settings.detail {
             Detail::Limit(limit) => limit,
             Detail::All => u64::MAX,
         };
-        let wishes = Wishes { detail, follow_forks: settings.follow_forks };
+        let wishes = Wishes {
+            detail,
+            follow_forks: settings.follow_forks,
+            stop_at_exec: watches(settings),
+        };
         let mut instrument = Instrument::prepare(wishes, &host)?;
-        let inherit = if settings.follow_forks { Inherit::Children } else { Inherit::Threads };
+        let inherit = if settings.follow_forks {
+            Inherit::Children
+        } else {
+            Inherit::Threads
+        };
+        let target = Target {
+            pid,
+            inherit,
+            at_exec: true,
+        };
+        let mut perf_programs = PerfPrograms::default();
+        // Without them the trace says that durations are not known.
+        let _no_stalls = perf_programs.fault_ends(&mut instrument.object, target);
         let counters = Counters::at_exec(pid, inherit).ok();
         let side_band = SideBand::at_exec(pid).ok();
         instrument.register(pid, false)?;
@@ -163,6 +195,8 @@ impl<'a> Session<'a> {
             instrument,
             side_band,
             counters,
+            perf_programs,
+            target,
             pipeline,
             progress,
             pid,
@@ -177,8 +211,55 @@ impl<'a> Session<'a> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut running = suspended.release()?;
-        let end = self.watch(&mut running, &mut interrupt, &mut terminate).await?;
+        if watches(self.settings) {
+            self.watch_memory()?;
+        }
+        let end = self
+            .watch(&mut running, &mut interrupt, &mut terminate)
+            .await?;
         self.finish(end, &running)
+    }
+
+    /// The program stands at its first instruction: finds what is to be watched, arms it, lets it go on.
+    fn watch_memory(&mut self) -> Result<()> {
+        let what = "cannot watch memory";
+        if !stop::wait(self.pid).map_err(|why| Error::failed(what, why))? {
+            // It ended before it could be stopped; there is nothing to watch.
+            return Ok(());
+        }
+        let armed = self.arm_watches();
+        // Whatever happened, the program must not be left standing.
+        stop::go_on(self.pid).map_err(|why| Error::failed(what, why))?;
+        armed
+    }
+
+    fn arm_watches(&mut self) -> Result<()> {
+        let what = "cannot watch memory";
+        let (binary, bias) = watched::executable(self.pid)?;
+        let settings = self.settings;
+        let watched = watched::resolve(&binary, bias, &settings.watch_ranges, &settings.watch)?;
+        let target = Target {
+            at_exec: false,
+            ..self.target
+        };
+        let object = &mut self.instrument.object;
+        perf_programs::set_ranges(object, &watched.kernel_ranges())
+            .map_err(|why| Error::failed(what, why))?;
+        if !watched.ranges.is_empty() && settings.pte != Level::Off {
+            self.perf_programs
+                .samples(object, target, settings.sample_hz)
+                .map_err(|why| Error::failed(what, why))?;
+        }
+        for word in &watched.words {
+            self.perf_programs
+                .watch(object, target, word.address, word.length)
+                .map_err(|why| {
+                    Error::failed(format!("cannot watch {}", word.name), why)
+                        .fix("map-trace doctor shows whether this machine has debug registers")
+                })?;
+        }
+        self.pipeline.watched = watched;
+        Ok(())
     }
 
     /// Pumps until the program and its children have ended or somebody stops the recording.
@@ -191,10 +272,16 @@ impl<'a> Session<'a> {
         let failed = |why: io::Error| Error::failed("cannot wait for the program", why);
         let descriptor = running.as_fd().try_clone_to_owned().map_err(failed)?;
         // SAFETY: the AsyncFd owns the descriptor, which stays open and the same for its lifetime.
-        let pidfd = unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from).map_err(failed)?;
+        let pidfd = unsafe { AsyncFd::register(descriptor) }
+            .map_err(io::Error::from)
+            .map_err(failed)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = self.settings.limits.duration.map(|duration| Instant::now() + duration);
+        let deadline = self
+            .settings
+            .limits
+            .duration
+            .map(|duration| Instant::now() + duration);
         let mut roll_call = Instant::now();
         let mut ended: Option<Waited> = None;
         loop {
@@ -223,7 +310,12 @@ impl<'a> Session<'a> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(End::Stopped("duration".to_owned(), ended));
             }
-            if self.settings.limits.max_events.is_some_and(|max| self.pipeline.events() >= max) {
+            if self
+                .settings
+                .limits
+                .max_events
+                .is_some_and(|max| self.pipeline.events() >= max)
+            {
                 return Ok(End::Stopped("max-events".to_owned(), ended));
             }
         }
@@ -257,8 +349,15 @@ impl<'a> Session<'a> {
     }
 
     fn drain(&mut self) {
-        let Self { instrument, pipeline, received, .. } = self;
-        instrument.ring.drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
+        let Self {
+            instrument,
+            pipeline,
+            received,
+            ..
+        } = self;
+        instrument
+            .ring
+            .drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
         if let Some(side_band) = &mut self.side_band {
             for record in side_band.drain().records {
                 self.pipeline.accept_side_band(record);
@@ -282,7 +381,11 @@ impl<'a> Session<'a> {
         };
         // Detached first: what a program that still runs does now is no longer counted by anyone.
         self.instrument.object.detach();
-        let perf = self.counters.as_mut().and_then(|counters| counters.read().ok());
+        drop(std::mem::take(&mut self.perf_programs));
+        let perf = self
+            .counters
+            .as_mut()
+            .and_then(|counters| counters.read().ok());
         let duration_ns = now_ns().saturating_sub(self.start_ns);
         let orphans = wait::reap_orphans(&[self.pid]).unwrap_or_default();
         let totals = self.instrument.totals()?;
@@ -304,7 +407,9 @@ impl<'a> Session<'a> {
         });
         let footer = footer::footer(Ending {
             duration_ns,
-            status: waited.as_ref().map_or(Status::Running, |waited| waited.status.clone()),
+            status: waited
+                .as_ref()
+                .map_or(Status::Running, |waited| waited.status.clone()),
             totals,
             perf,
             rusage,
@@ -324,7 +429,12 @@ impl<'a> Session<'a> {
             Some(Ok(saved)) => (Some(saved), None),
             Some(Err(why)) => (None, Some(why.into())),
         };
-        Ok(RunOutcome { status: status(waited.as_ref()), summary: recorded.summary, saved, problem })
+        Ok(RunOutcome {
+            status: status(waited.as_ref()),
+            summary: recorded.summary,
+            saved,
+            problem,
+        })
     }
 
     /// Mapping records the side band lost; all of them when there was none.
@@ -334,6 +444,11 @@ impl<'a> Session<'a> {
             None => u64::MAX,
         }
     }
+}
+
+/// Whether memory is to be watched, for which the program must be stopped at its start.
+fn watches(settings: &RecordSettings) -> bool {
+    !settings.watch.is_empty() || !settings.watch_ranges.is_empty()
 }
 
 /// A second Ctrl-C ends map-trace at once.

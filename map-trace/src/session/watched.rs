@@ -6,6 +6,7 @@ use super::settings::{Place, Watch, WatchRange};
 use crate::binary::Binary;
 use crate::error::{Error, Result};
 use crate::model::event::EventKind;
+use crate::model::vma::VmaKind;
 
 const PAGE: u64 = 4096;
 
@@ -45,10 +46,23 @@ impl Watched {
     pub fn kernel_ranges(&self) -> Vec<Range> {
         let range = |found: &Found| {
             let start = found.address & !(PAGE - 1);
-            let end = found.address.saturating_add(found.length.max(1)).div_ceil(PAGE) * PAGE;
-            Range { start, pages: end.saturating_sub(start) / PAGE, tgid: 0, cursor: 0 }
+            let end = found
+                .address
+                .saturating_add(found.length.max(1))
+                .div_ceil(PAGE)
+                * PAGE;
+            Range {
+                start,
+                pages: end.saturating_sub(start) / PAGE,
+                tgid: 0,
+                cursor: 0,
+            }
         };
-        self.ranges.iter().map(range).take(MAX_RANGES as usize - 1).collect()
+        self.ranges
+            .iter()
+            .map(range)
+            .take(MAX_RANGES as usize - 1)
+            .collect()
     }
 }
 
@@ -58,9 +72,16 @@ fn symbol(binary: &Binary, name: &str, bias: u64) -> Result<(u64, u64)> {
     let what = || format!("cannot watch {name}");
     match found.as_slice() {
         [one] => Ok((one.svma.wrapping_add(bias), one.size)),
-        [] => Err(Error::usage(what(), format!("{} has no such symbol", binary.name()))),
+        [] => Err(Error::usage(
+            what(),
+            format!("{} has no such symbol", binary.name()),
+        )),
         several => {
-            let why = format!("{} has {} symbols of that name", binary.name(), several.len());
+            let why = format!(
+                "{} has {} symbols of that name",
+                binary.name(),
+                several.len()
+            );
             Err(Error::usage(what(), why).fix("watch one by its address, --watch 0xADDRESS:LEN"))
         }
     }
@@ -86,7 +107,11 @@ pub fn resolve(
             },
             WatchRange::Symbol { name, length } => {
                 let (address, size) = symbol(binary, name, bias)?;
-                Found { name: name.clone(), address, length: length.unwrap_or(size) }
+                Found {
+                    name: name.clone(),
+                    address,
+                    length: length.unwrap_or(size),
+                }
             }
         });
     }
@@ -99,11 +124,45 @@ pub fn resolve(
             },
             Place::Symbol(name) => {
                 let (address, size) = symbol(binary, name, bias)?;
-                let fits = [8, 4, 2, 1].into_iter().find(|&n| n <= size && address % n == 0);
+                let fits = [8, 4, 2, 1]
+                    .into_iter()
+                    .find(|&n| n <= size && address % n == 0);
                 let length = word.length.map_or(fits.unwrap_or(1), u64::from);
-                Found { name: name.clone(), address, length }
+                Found {
+                    name: name.clone(),
+                    address,
+                    length,
+                }
             }
         });
     }
     Ok(watched)
+}
+
+/// The executable of a stopped process, and how far above its own statement it was loaded.
+///
+/// # Errors
+/// 125 when its files in /proc cannot be read.
+pub fn executable(tgid: u32) -> Result<(Binary, u64)> {
+    let failed = |why: String| Error::failed("cannot find the program's memory", why);
+    let path = format!("/proc/{tgid}/exe");
+    let binary = Binary::open(path.as_ref()).map_err(|why| failed(why.to_string()))?;
+    let maps = std::fs::read_to_string(format!("/proc/{tgid}/maps"))
+        .map_err(|why| failed(why.to_string()))?;
+    let vmas = crate::space::parse_maps(&maps).map_err(|why| failed(why.to_string()))?;
+    let file = std::fs::read_link(&path).map_err(|why| failed(why.to_string()))?;
+    let own = vmas
+        .iter()
+        .find(|vma| {
+            vma.kind == VmaKind::File && vma.name().is_some_and(|name| file.as_os_str() == name)
+        })
+        .ok_or_else(|| failed(format!("{} is not mapped", file.display())))?;
+    let stated = binary.svma_of_file_offset(own.offset).ok_or_else(|| {
+        failed(format!(
+            "{} has no segment at {:#x}",
+            file.display(),
+            own.offset
+        ))
+    })?;
+    Ok((binary, own.start.wrapping_sub(stated)))
 }

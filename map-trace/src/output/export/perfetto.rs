@@ -152,7 +152,10 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             duration_ns: None,
             pid: event.pid,
             tid: event.tid,
-            facts: with(json!({"address": event.address, "ip": event.ip}), &event.context),
+            facts: with(
+                json!({"address": event.address, "ip": event.ip}),
+                &event.context,
+            ),
         },
         TraceLine::Header(_)
         | TraceLine::String(_)
