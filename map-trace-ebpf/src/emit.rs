@@ -225,10 +225,10 @@ pub unsafe fn stack(record: *mut StackRecord) -> bool {
 pub fn take_stack(
     cpu: *mut Cpu,
     header: &mut Header,
-    registers: Option<task::Registers>,
+    registers: task::Registers,
     process: *const crate::maps::Process,
 ) {
-    if let Some(registers) = registers {
+    if registers.ip != 0 {
         header.stack = stack::take(cpu, &registers, process);
     }
 }

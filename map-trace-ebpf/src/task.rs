@@ -10,7 +10,8 @@ use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
 use crate::maps::{PROCESSES, Process};
 use crate::settings::{known, setting};
 
-/// User registers that the programs need.
+/// User registers that the programs need. An ip of 0 says that there are none: an `Option` would leave the
+/// rest undefined, and the verifier does not follow why it is not used then.
 #[derive(Clone, Copy)]
 pub struct Registers {
     pub ip: u64,
@@ -99,11 +100,16 @@ pub fn mm(task: u64) -> u64 {
     field::<u64>(task, setting!(task_mm)).unwrap_or(0)
 }
 
-/// The current task's saved user registers, at the top of its kernel stack; `None` for kernel threads and
-/// 32-bit code.
+/// No user registers.
+pub const NO_REGISTERS: Registers = Registers { ip: 0, sp: 0, bp: 0 };
+
+/// The current task's saved user registers, at the top of its kernel stack; [`NO_REGISTERS`] for kernel
+/// threads and 32-bit code.
 #[inline(always)]
-pub fn user_registers() -> Option<Registers> {
-    let stack = field::<u64>(current(), setting!(task_stack))?;
+pub fn user_registers() -> Registers {
+    let Some(stack) = field::<u64>(current(), setting!(task_stack)) else {
+        return NO_REGISTERS;
+    };
     let top = stack
         .wrapping_add(setting!(thread_size) as u64)
         .wrapping_sub(setting!(stack_padding) as u64);
@@ -132,33 +138,26 @@ impl Tracepoint for RawTracePointContext {
     }
 }
 
-/// The user registers that a tracepoint's argument points to, when they are of 64-bit code.
+/// The user registers that a tracepoint's argument points to; [`NO_REGISTERS`] for 32-bit code.
 #[inline(always)]
-pub fn registers_of<C: Tracepoint>(ctx: &C, regs: u64) -> Option<Registers> {
-    if ctx.register(regs, offset_of!(PtRegs, cs)) != USER_CS {
-        return None;
-    }
-    Some(Registers {
-        ip: ctx.register(regs, offset_of!(PtRegs, ip)),
+pub fn registers_of<C: Tracepoint>(ctx: &C, regs: u64) -> Registers {
+    let user = ctx.register(regs, offset_of!(PtRegs, cs)) == USER_CS;
+    let ip = ctx.register(regs, offset_of!(PtRegs, ip));
+    Registers {
+        ip: if user { ip } else { 0 },
         sp: ctx.register(regs, offset_of!(PtRegs, sp)),
         bp: ctx.register(regs, offset_of!(PtRegs, bp)),
-    })
+    }
 }
 
 /// Registers saved at `regs`, when they are of 64-bit user code.
 #[inline(always)]
-fn registers_at(regs: u64) -> Option<Registers> {
+fn registers_at(regs: u64) -> Registers {
     // ip, cs, flags, sp lie together; bp apart. Two small reads cost less stack than one of 168 bytes.
-    let frame = read_kernel::<[u64; 4]>(regs + offset_of!(PtRegs, ip) as u64)?;
-    if frame[1] != USER_CS {
-        return None;
-    }
-    let bp = read_kernel::<u64>(regs + offset_of!(PtRegs, bp) as u64)?;
-    Some(Registers {
-        ip: frame[0],
-        sp: frame[3],
-        bp,
-    })
+    let frame = read_kernel::<[u64; 4]>(regs + offset_of!(PtRegs, ip) as u64).unwrap_or([0; 4]);
+    let bp = read_kernel::<u64>(regs + offset_of!(PtRegs, bp) as u64).unwrap_or(0);
+    let ip = if frame[1] == USER_CS { frame[0] } else { 0 };
+    Registers { ip, sp: frame[3], bp }
 }
 
 /// Argument `n` of a tracepoint: both program types pass an array of 64-bit values.

@@ -96,6 +96,7 @@ pub struct Binary {
     cfi: OnceLock<Option<Cfi>>,
     dwarf: Dwarf,
     facts: OnceLock<BinaryFacts>,
+    build_id: OnceLock<Option<String>>,
 }
 
 impl Binary {
@@ -126,6 +127,7 @@ impl Binary {
             cfi: OnceLock::new(),
             dwarf: Dwarf::new(),
             facts: OnceLock::new(),
+            build_id: OnceLock::new(),
         })
     }
 
@@ -147,11 +149,10 @@ impl Binary {
     }
 
     /// GNU build id in hex, else the Go build id. Cheaper than [`Self::facts`].
-    pub fn build_id(&self) -> Option<String> {
-        match self.facts.get() {
-            Some(facts) => facts.build_id.clone(),
-            None => facts::build_id(&self.elf),
-        }
+    pub fn build_id(&self) -> Option<&str> {
+        self.build_id
+            .get_or_init(|| facts::build_id(&self.elf))
+            .as_deref()
     }
 
     /// Device and inode it was opened from.
@@ -269,8 +270,7 @@ impl Binary {
 
     /// Frames of C, C++, Rust and assembly.
     fn native_frames(&self, svma: u64, out: &mut Vec<CodeFrame>) {
-        let id = self.build_id();
-        let places = self.dwarf.places(&self.elf, id.as_deref(), svma);
+        let places = self.dwarf.places(&self.elf, self.build_id(), svma);
         let last = places.len().saturating_sub(1);
         let mut host = None;
         for (i, place) in places.into_iter().enumerate() {
@@ -327,12 +327,13 @@ impl Binary {
         let Some(function) = go.function_at(svma) else {
             return ReturnSlot::UNKNOWN;
         };
-        let Some(delta) = go.stack_delta(&function, svma) else {
-            return ReturnSlot::UNKNOWN;
-        };
         if go.is_top(&function) {
             return ReturnSlot::OUTERMOST;
         }
+        let Some(delta) = go.stack_delta(&function, svma) else {
+            // It sets rsp (`runtime.systemstack`, `runtime.nanotime1`): the table cannot follow.
+            return self.slot_by_reading(svma).unwrap_or(ReturnSlot::UNKNOWN);
+        };
         let caller_bp = if delta < 8 || self.saves_bp_here(svma) {
             CallerBp::Unchanged
         } else {

@@ -5,6 +5,7 @@
 mod attach;
 mod color;
 mod diff;
+mod export;
 mod print;
 mod record;
 mod report;
@@ -41,6 +42,7 @@ enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
     Report(report::ReportArgs),
+    Export(export::ExportArgs),
     Diff(diff::DiffArgs),
 }
 
@@ -50,6 +52,7 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
             Self::Report(args) => args.run(),
+            Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),
         }
     }

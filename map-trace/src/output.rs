@@ -7,6 +7,7 @@ pub mod belief;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod html;
 pub mod json;
 pub mod markdown;

@@ -6,6 +6,7 @@
 
 mod error;
 mod lines;
+mod place;
 mod reader;
 #[cfg(test)]
 pub(crate) mod strategy;
@@ -14,8 +15,9 @@ mod tests;
 mod writer;
 
 pub use error::{ReadError, WriteError};
-pub use reader::{ReadTally, TraceReader};
-pub use writer::{SavedTrace, TraceFile, TraceWriter, create_file};
+pub use place::OutputFile;
+pub use reader::{LINE_TYPES, ReadTally, TraceReader};
+pub use writer::{SavedTrace, TraceFile, TraceWriter};
 
 /// Longest line written or read, bytes without the newline.
 ///

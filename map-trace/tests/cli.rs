@@ -1,5 +1,10 @@
 //! The command as a user meets it: output, one-line errors, exit statuses. Nothing here needs root.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it must be"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -260,4 +265,32 @@ fn two_traces_are_compared() {
     );
     let (_, json, _) = ran(&["diff", word(&a), word(&b), "--format", "json"]);
     assert!(json.contains("\"schema\": \"map-trace/diff/1\""));
+}
+
+#[test]
+fn a_trace_is_converted_for_other_tools() {
+    let trace = saved("go-growth.jsonl");
+    let (code, stdout, stderr) = ran(&["export", word(&trace), "--format", "folded"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(
+        stdout.contains("main.main;runtime.mapassign_fast64;"),
+        "{stdout}"
+    );
+    let place = tempfile::tempdir().unwrap();
+    let page = place.path().join("app.json");
+    let (code, stdout, _) = ran(&[
+        "export",
+        word(&trace),
+        "--format",
+        "perfetto",
+        "-o",
+        word(&page),
+    ]);
+    assert_eq!((code, stdout.as_str()), (0, ""));
+    assert!(
+        fs::read_to_string(&page)
+            .unwrap()
+            .starts_with("{\"displayTimeUnit\"")
+    );
+    complaint(ran(&["export", word(&trace), "--format", "parquet"]), 2);
 }

@@ -1,5 +1,10 @@
 //! Saved traces rendered again, without root and without the programs that made them.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it must be"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -24,6 +24,12 @@ programs!(
     kernel
 );
 
+/// The helper that reads the kernel's memory disables page faults meanwhile (mm/maccess.c,
+/// `copy_from_kernel_nofault`), so that it finds the count one higher than it was.
+const READING_ITSELF: i32 = 1;
+/// The vsyscall page: a kernel address that is handled as a user's (arch/x86/mm/fault.c).
+const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
+
 #[inline(always)]
 fn user<C: Tracepoint>(ctx: &C) {
     fault(ctx, kind::PAGE_FAULT_USER);
@@ -70,7 +76,7 @@ fn belongs(cpu: *mut Cpu, process: *const Process, kind: u32) -> bool {
         }
         if kind == kind::PAGE_FAULT_KERNEL {
             let disabled = task::field::<i32>(current, disabled_at);
-            if disabled.unwrap_or(0) != 0 {
+            if disabled.unwrap_or(0) > READING_ITSELF {
                 (*cpu).counters.faults_disabled += 1;
                 return false;
             }
@@ -89,7 +95,7 @@ fn record<C: Tracepoint>(
 ) {
     let address = task::argument(ctx, 0);
     let error_code = task::argument(ctx, 2);
-    let entry = if (address as i64) < 0 {
+    let entry = if (address as i64) < 0 && address & !0xfff != VSYSCALL {
         // SAFETY: this CPU's record.
         unsafe { (*cpu).counters.faults_at_kernel_address += 1 };
         pagewalk::Entry {
@@ -129,7 +135,7 @@ fn record<C: Tracepoint>(
     let record = PageFaultRecord {
         header,
         address,
-        ip: registers.map_or(0, |registers| registers.ip),
+        ip: registers.ip,
         error_code,
         pte: entry.raw,
         pte_level: entry.level,

@@ -134,7 +134,7 @@ fn deliver<C: EbpfContext>(ctx: &C) {
         generate_ns,
         address,
         handler: handler.unwrap_or(0),
-        ip: registers.map_or(0, |registers| registers.ip),
+        ip: registers.ip,
         signal: signal as i32,
         code,
         generate_result: result,

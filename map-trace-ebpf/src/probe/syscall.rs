@@ -128,8 +128,14 @@ fn entered<C: Tracepoint>(
         // SAFETY: an aligned field of a map value.
         unsafe { atomic::add(&raw mut (*process).in_flight, 1) };
     } else {
+        // Its return will find nothing to tell: the event is counted here, as lost.
+        let counters = emit::counters(cpu, kind);
         // SAFETY: this CPU's record.
-        unsafe { (*cpu).counters.table_full += 1 };
+        unsafe {
+            (*counters).counted += 1;
+            (*counters).dropped += 1;
+            (*cpu).counters.table_full += 1;
+        }
     }
 }
 

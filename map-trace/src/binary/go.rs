@@ -323,7 +323,7 @@ impl GoTable {
 
     /// Bytes from rsp up to the return address at an instruction; none when the table cannot say.
     pub fn stack_delta(&self, function: &GoFunction, svma: u64) -> Option<i64> {
-        if function.flags & SP_WRITE != 0 && function.flags & TOP_FRAME == 0 {
+        if function.flags & SP_WRITE != 0 {
             return None;
         }
         self.value(function, function.pcsp, svma)

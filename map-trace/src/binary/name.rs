@@ -10,12 +10,17 @@ const MAX_NAME: usize = 4 << 10;
 /// The text without anything a terminal or a log would act on: control characters and the Unicode
 /// marks that reorder text become `?`.
 pub fn clean(text: &str) -> String {
-    let unsafe_char = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.to_owned();
+    }
+    let marks = [
+        '\u{200e}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2066}'..='\u{2069}',
+    ];
+    let acts = |c: char| c.is_control() || marks.iter().any(|range| range.contains(&c));
     text.chars()
-        .map(|c| if unsafe_char(c) { '?' } else { c })
+        .map(|c| if acts(c) { '?' } else { c })
         .collect()
 }
 

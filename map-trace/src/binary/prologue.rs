@@ -148,6 +148,24 @@ fn step(mut state: State, i: &Instruction) -> State {
         {
             state.sp = state.bp;
         }
+        // Go 1.20 and older: `mov [rsp+n], rbp; lea rbp, [rsp+n]` ... `mov rbp, [rsp+n]`.
+        Mnemonic::Mov if i.op0_kind() == OpKind::Memory && i.op1_register() == Register::RBP => {
+            if state.caller_bp == CallerBp::Unchanged
+                && let Some(at) = at_rsp(&state, i)
+            {
+                state.caller_bp = CallerBp::Saved(at);
+            }
+        }
+        Mnemonic::Mov if to_bp && i.op1_kind() == OpKind::Memory => {
+            let restored = at_rsp(&state, i).map(CallerBp::Saved) == Some(state.caller_bp);
+            state.bp = None;
+            state.caller_bp = if restored {
+                CallerBp::Unchanged
+            } else {
+                CallerBp::Unknown
+            };
+        }
+        Mnemonic::Lea if to_bp => state.bp = at_rsp(&state, i).map(|at| -at),
         Mnemonic::Lea if to_sp && i.memory_index() == Register::None => {
             let by = i.memory_displacement64() as i64;
             state.sp = match i.memory_base() {
@@ -190,6 +208,14 @@ fn step(mut state: State, i: &Instruction) -> State {
     }
 }
 
+/// Where a memory operand relative to rsp lies, from the slot.
+fn at_rsp(state: &State, i: &Instruction) -> Option<i64> {
+    if i.memory_base() != Register::RSP || i.memory_index() != Register::None {
+        return None;
+    }
+    (i.memory_displacement64() as i64).checked_sub(state.sp?)
+}
+
 fn immediate(i: &Instruction) -> Option<i64> {
     match i.op1_kind() {
         OpKind::Immediate8to64 | OpKind::Immediate32to64 => Some(i.immediate(1) as i64),
@@ -228,6 +254,18 @@ mod tests {
         assert_eq!(at(&code, 4), (SlotPlace::FromSp(8), CallerBp::Saved(-8)));
         assert_eq!(at(&code, 8), (SlotPlace::FromSp(40), CallerBp::Saved(-8)));
         assert_eq!(at(&code, 9), (SlotPlace::FromSp(0), CallerBp::Unchanged));
+    }
+
+    #[test]
+    fn a_frame_of_older_go_is_followed_too() {
+        // sub rsp,0x18; mov [rsp+0x10],rbp; lea rbp,[rsp+0x10]; mov rsp,rdx; nop;
+        let code = [
+            0x48, 0x83, 0xec, 0x18, 0x48, 0x89, 0x6c, 0x24, 0x10, 0x48, 0x8d, 0x6c, 0x24, 0x10,
+            0x48, 0x89, 0xd4, 0x90,
+        ];
+        assert_eq!(at(&code, 4), (SlotPlace::FromSp(0x18), CallerBp::Unchanged));
+        assert_eq!(at(&code, 9), (SlotPlace::FromSp(0x18), CallerBp::Saved(-8)));
+        assert_eq!(at(&code, 17), (SlotPlace::FromBp(8), CallerBp::Saved(-8)));
     }
 
     #[test]

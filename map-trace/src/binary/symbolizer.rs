@@ -269,7 +269,7 @@ fn inside_call(binary: &Binary, svma: u64) -> u64 {
 fn open_one(wanted: &Wanted, path: &Path) -> Option<Arc<Binary>> {
     let binary = Binary::open(path).ok()?;
     let right = match (&wanted.build_id, wanted.inode) {
-        (Some(id), _) => binary.build_id().as_ref() == Some(id),
+        (Some(id), _) => binary.build_id() == Some(id),
         (None, Some(inode)) => binary.identity() == Some(inode),
         (None, None) => true,
     };

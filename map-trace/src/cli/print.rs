@@ -1,6 +1,5 @@
 //! The only place that writes to the terminal.
 
-use std::fs::File;
 use std::io::{self, Write};
 
 use crate::error::{Error, Result};
@@ -25,10 +24,4 @@ pub fn to_stdout(bytes: &[u8]) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Writes a whole file that is already open.
-pub fn to_file(mut file: &File, name: &str, bytes: &[u8]) -> Result<()> {
-    file.write_all(bytes)
-        .map_err(|error| Error::failed(format!("cannot write all of {name}"), error))
 }

@@ -1,6 +1,5 @@
 //! Options shared by everything that records, and what is done with its outcome.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -15,7 +14,7 @@ use crate::session::settings::{
     DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, RuleSettings, ScreenSettings,
     StopSettings, SummaryPlace, Watch, WatchRange,
 };
-use crate::trace::create_file;
+use crate::trace::OutputFile;
 
 #[derive(Debug, Args)]
 pub struct RecordArgs {
@@ -177,26 +176,40 @@ impl RecordArgs {
     }
 }
 
+/// Whether two paths name one file. Devices may be named twice.
 fn same_place(a: &Path, b: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    real(a) == real(b)
+    let real = |path: &Path| {
+        let whole = path.canonicalize().ok();
+        whole.or_else(|| {
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
+            Some(parent.join(path.file_name()?))
+        })
+    };
+    let device = a.metadata().is_ok_and(|facts| !facts.is_file());
+    !device && real(a).is_some() && real(a) == real(b)
 }
 
 /// Where the results go, opened before the program starts: a place that cannot be written costs no run.
 pub struct Results {
-    summary: Option<(SummaryPlace, Option<File>)>,
+    summary: Summary,
     screen: ScreenSettings,
+}
+
+enum Summary {
+    Nowhere,
+    Stdout,
+    File(OutputFile),
 }
 
 impl Results {
     pub fn open(settings: &RecordSettings) -> Result<Self> {
         let summary = match &settings.summary {
-            None => None,
-            Some(SummaryPlace::Stdout) => Some((SummaryPlace::Stdout, None)),
-            Some(SummaryPlace::File(path)) => {
-                let file = create_file(path)?;
-                Some((SummaryPlace::File(path.clone()), Some(file)))
-            }
+            None => Summary::Nowhere,
+            Some(SummaryPlace::Stdout) => Summary::Stdout,
+            Some(SummaryPlace::File(path)) => Summary::File(OutputFile::create(path)?),
         };
         Ok(Self {
             summary,
@@ -205,36 +218,27 @@ impl Results {
     }
 
     /// Prints and saves what a recording came to; the exit status of the whole.
-    pub fn deliver(&self, outcome: &RunOutcome) -> Result<ExitCode> {
+    pub fn deliver(self, outcome: &RunOutcome) -> Result<ExitCode> {
         let view = View {
             color: self.screen.color,
             saved: outcome.saved.as_ref(),
         };
-        let to_stdout = matches!(self.summary, Some((SummaryPlace::Stdout, _)));
-        if !self.screen.quiet && !to_stdout {
+        if !self.screen.quiet && !matches!(self.summary, Summary::Stdout) {
             print::to_stderr(&output::text::render(&outcome.summary, &view));
         }
-        let written = self.save(outcome, &view);
-        match (&outcome.problem, written) {
-            (Some(problem), written) => {
-                if let Err(second) = written {
-                    print::error(&second);
-                }
-                print::error(problem);
-                Ok(problem.code)
-            }
-            (None, written) => written.map(|()| outcome.status.exit_code()),
+        let document = || output::json::render(&outcome.summary, &view);
+        let written = match self.summary {
+            Summary::Nowhere => Ok(()),
+            Summary::Stdout => print::to_stdout(&document()),
+            Summary::File(mut file) => file.fill(&document()).map_err(Error::from),
+        };
+        let Some(problem) = &outcome.problem else {
+            return written.map(|()| outcome.status.exit_code());
+        };
+        if let Err(second) = written {
+            print::error(&second);
         }
-    }
-
-    fn save(&self, outcome: &RunOutcome, view: &View<'_>) -> Result<()> {
-        let document = || output::json::render(&outcome.summary, view);
-        match &self.summary {
-            None => Ok(()),
-            Some((SummaryPlace::File(path), Some(file))) => {
-                print::to_file(file, &path.display().to_string(), &document())
-            }
-            Some(_) => print::to_stdout(&document()),
-        }
+        print::error(problem);
+        Ok(problem.code)
     }
 }

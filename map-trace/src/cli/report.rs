@@ -19,7 +19,7 @@ use crate::evidence::summarize;
 use crate::exit_code::ExitCode;
 use crate::model::summary::Summary;
 use crate::output::{EXPORTERS, View, exporter};
-use crate::trace::{TraceReader, create_file};
+use crate::trace::{OutputFile, TraceReader};
 
 /// Show a saved trace
 #[derive(Debug, Args)]
@@ -62,43 +62,55 @@ impl ReportArgs {
     }
 }
 
-/// Reads a trace to its summary; says on stderr when it is cut short.
-pub fn read_summary(path: &Path) -> Result<Summary> {
-    let name = path.display().to_string();
-    let stdin = path.as_os_str() == "-";
-    let opened = if stdin {
+/// Opens a trace; `-` is standard input.
+pub fn open(path: &Path) -> Result<TraceReader> {
+    let opened = if path.as_os_str() == "-" {
         TraceReader::new(io::stdin())
     } else {
         TraceReader::open(path)
     };
-    let mut reader = opened.map_err(|error| error.into_error(&name))?;
+    opened.map_err(|error| error.into_error(&path.display().to_string()))
+}
+
+/// Reads a trace to its summary; says on stderr when it is cut short.
+pub fn read_summary(path: &Path) -> Result<Summary> {
+    let name = path.display().to_string();
+    let mut reader = open(path)?;
     let summary = summarize(&mut reader).map_err(|error| error.into_error(&name))?;
-    if let Some(reason) = &reader.tally().cut_short {
-        let note = Error::failed(
-            format!("{name} is cut short"),
-            format!("{reason}; what is whole in it is shown"),
-        );
-        print::error(&note);
-    }
+    note_cut_short(&name, &reader);
     Ok(summary)
+}
+
+/// Says on stderr that a trace that was read to its end is not whole.
+pub fn note_cut_short(name: &str, reader: &TraceReader) {
+    if let Some(reason) = &reader.tally().cut_short {
+        let why = format!("{reason}; what is whole in it is used");
+        print::error(&Error::failed(format!("{name} is cut short"), why));
+    }
 }
 
 /// Writes a rendering to a file or to stdout; never over one of the files it was made from.
 pub fn deliver(bytes: &[u8], output: Option<&Path>, sources: &[&PathBuf]) -> Result<ExitCode> {
-    let Some(path) = output else {
-        print::to_stdout(bytes)?;
-        return Ok(ExitCode::SUCCESS);
-    };
-    let real = path.canonicalize().ok();
+    match output {
+        None => print::to_stdout(bytes)?,
+        Some(path) => {
+            refuse_source(path, sources)?;
+            OutputFile::create(path)?.fill(bytes)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses an output that is one of the traces it is made from.
+pub fn refuse_source(output: &Path, sources: &[&PathBuf]) -> Result<()> {
+    let real = output.canonicalize().ok().filter(|path| path.is_file());
     if real.is_some()
         && sources
             .iter()
             .any(|source| source.canonicalize().ok() == real)
     {
-        let what = format!("cannot write {}", path.display());
+        let what = format!("cannot write {}", output.display());
         return Err(Error::usage(what, "it is the trace itself"));
     }
-    let file = create_file(path)?;
-    print::to_file(&file, &path.display().to_string(), bytes)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -164,13 +164,18 @@ fn options_that_contradict_each_other_are_mistakes() {
         &["--duration", "soon", "p"],
         &["--region", "iterate=x", "p"],
         &["--region", "a=x", "--region", "a=y", "p"],
-        &["-o", "t", "--summary", "t", "p"],
+        &["-o", "t", "--summary", "./t", "p"],
         &[&five[..], &["p"]].concat(),
     ] {
         let error = mistake(line);
         assert_eq!(error.code, ExitCode::USAGE, "{line:?}: {error}");
         assert!(!error.to_string().contains('\n'), "{error}");
     }
+}
+
+#[test]
+fn a_device_may_take_trace_and_summary() {
+    assert!(run(&["-o", "/dev/null", "--summary", "/dev/null", "p"]).is_ok());
 }
 
 #[test]

@@ -33,7 +33,13 @@ fn message(text: &str) -> String {
         .filter_map(|mark| text.find(mark))
         .min();
     let text = text.get(..end.unwrap_or(text.len())).unwrap_or(text);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let (mistake, tips) = text.split_once("\n\n").unwrap_or((text, ""));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let similar = tips
+        .lines()
+        .filter_map(|tip| tip.trim().strip_prefix("tip: a similar "));
+    let tip = similar.map(|tip| format!("; a similar {}", words(tip)));
+    tip.fold(words(mistake), |all, tip| all + &tip)
 }
 
 /// The help that fits: that of the subcommand, if one was named.

@@ -26,7 +26,8 @@ pub struct Fold {
     footer: Option<FooterLine>,
     rows: Rows,
     signals: BTreeMap<String, u64>,
-    fault_codes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// By mode (user, kernel, not known) and code.
+    fault_codes: [BTreeMap<u64, u64>; 3],
     refused: u64,
     unattributed: u64,
     undecodable: u64,
@@ -215,17 +216,17 @@ impl Fold {
     }
 
     fn code(&mut self, mode: Option<Mode>, code: FaultCode, count: u64) {
-        let mode = match mode {
-            Some(Mode::User) => "user",
-            Some(Mode::Kernel) => "kernel",
-            None => OTHER,
+        let [user, kernel, other] = &mut self.fault_codes;
+        let codes = match mode {
+            Some(Mode::User) => user,
+            Some(Mode::Kernel) => kernel,
+            None => other,
         };
-        if !self.fault_codes.contains_key(mode) {
-            self.fault_codes.insert(mode.to_owned(), BTreeMap::new());
-        }
-        if let Some(codes) = self.fault_codes.get_mut(mode) {
-            count_name(codes, &code.0.to_string(), count);
-        }
+        let fits = codes.len() < MAX_NAMES || codes.contains_key(&code.0);
+        let total = codes
+            .entry(if fits { code.0 } else { u64::MAX })
+            .or_default();
+        *total = total.saturating_add(count);
     }
 
     /// What all lines come to.
@@ -265,7 +266,7 @@ impl Fold {
             } else {
                 footer.calibration
             },
-            fault_codes: self.fault_codes,
+            fault_codes: code_names(self.fault_codes),
             probe_ns: footer.probe_ns,
             started: header.started,
             host: header.host,
@@ -343,6 +344,25 @@ fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
         fork: of(EventKind::Fork),
         exit: of(EventKind::Exit),
     }
+}
+
+/// Codes of the modes that have any, as the words of a summary.
+fn code_names(codes: [BTreeMap<u64, u64>; 3]) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let modes = ["user", "kernel", OTHER].into_iter().zip(codes);
+    modes
+        .filter(|(_, codes)| !codes.is_empty())
+        .map(|(mode, codes)| {
+            let name = |code: u64| {
+                if code == u64::MAX {
+                    OTHER.to_owned()
+                } else {
+                    code.to_string()
+                }
+            };
+            let named = codes.into_iter().map(|(code, count)| (name(code), count));
+            (mode.to_owned(), named.collect())
+        })
+        .collect()
 }
 
 /// Adds to a name's count, in bounded memory.

@@ -1,18 +1,17 @@
 //! Folds and saves at once: what the live session records into.
 
-use std::fs::File;
 use std::io::Write;
 
 use super::Fold;
 use crate::model::TraceLine;
 use crate::model::header::{FooterLine, HeaderLine};
 use crate::model::summary::Summary;
-use crate::trace::{SavedTrace, TraceFile, TraceWriter, WriteError};
+use crate::trace::{OutputFile, SavedTrace, TraceFile, TraceWriter, WriteError};
 
 /// A recording under way: each line goes into the summary and, if one is wanted, into the trace file.
 ///
 /// A file that fails does not stop the recording: the summary goes on, the error comes out of `finish`.
-pub struct Recorder<W: Write = File> {
+pub struct Recorder<W: Write = OutputFile> {
     fold: Fold,
     writer: Option<TraceWriter<W>>,
 }

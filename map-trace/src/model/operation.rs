@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A map operation, a user region, `runtime` or `none`; the words of the contract.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,9 +77,21 @@ impl Serialize for Operation {
 
 impl<'de> Deserialize<'de> for Operation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::from_word(&Cow::<'de, str>::deserialize(
-            deserializer,
-        )?))
+        struct Word;
+
+        impl de::Visitor<'_> for Word {
+            type Value = Operation;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an operation's word")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Operation, E> {
+                Ok(Operation::from_word(word))
+            }
+        }
+
+        deserializer.deserialize_str(Word)
     }
 }
 

@@ -180,7 +180,7 @@ fn host(out: &mut String, summary: &Summary) {
 }
 
 /// Text that HTML shows as it is, in an element or a quoted attribute.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut safe = String::new();
     for c in clean(text).chars() {
         match c {

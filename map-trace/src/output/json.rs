@@ -17,9 +17,17 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
 pub fn document(value: &impl Serialize) -> Vec<u8> {
     // Serialising into memory fails only for maps whose keys are no strings; the model has none (tested).
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    let mut safe = String::with_capacity(text.len() + 1);
-    for c in text.chars() {
-        // Outside strings there is no such character but the newline, so the escape keeps the meaning.
+    let mut safe = harmless(&text);
+    safe.push('\n');
+    safe.into_bytes()
+}
+
+/// JSON text with its harmful characters escaped.
+///
+/// Outside strings there is no such character but the newline, so the escapes keep the meaning.
+pub fn harmless(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
         if harmful(c) && c != '\n' {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(safe, "\\u{unit:04x}");
@@ -28,8 +36,7 @@ pub fn document(value: &impl Serialize) -> Vec<u8> {
             safe.push(c);
         }
     }
-    safe.push('\n');
-    safe.into_bytes()
+    safe
 }
 
 #[cfg(test)]

@@ -64,8 +64,21 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_names_every_type_of_line() {
+    fn every_type_of_line_is_in_the_schema_and_in_the_documentation() {
         let schema: serde_json::Value = serde_json::from_str(&trace()).unwrap();
-        assert_eq!(schema["oneOf"].as_array().unwrap().len(), 17);
+        let lines = schema["oneOf"].as_array().unwrap();
+        let types: Vec<_> = lines
+            .iter()
+            .map(|line| line["properties"]["type"]["const"].as_str().unwrap())
+            .collect();
+        assert_eq!(types, crate::trace::LINE_TYPES);
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/trace-format.md");
+        let text = fs::read_to_string(place).unwrap();
+        for name in types {
+            assert!(
+                text.contains(&format!("`{name}`")),
+                "{name} is not documented"
+            );
+        }
     }
 }

@@ -67,7 +67,15 @@ fn tracepoints(totals: &Totals) -> TracepointWitness {
 
 fn words(totals: &Totals) -> BTreeMap<String, u64> {
     let kinds = (0u32..).zip(&totals.kinds).filter(|(_, kind)| kind.counted != 0);
-    kinds.map(|(kind, totals)| (kind_word(kind).to_owned(), totals.counted)).collect()
+    let counted = kinds.map(|(kind, totals)| (kind_word(kind).to_owned(), totals.counted));
+    let apart = [
+        ("faults_before_exec", totals.faults_before_exec),
+        ("faults_disabled", totals.faults_disabled),
+        ("nested", totals.nested),
+        ("pte_walks", totals.walks),
+        ("pte_walks_unstable", totals.walks_unstable),
+    ];
+    counted.chain(apart.map(|(word, count)| (word.to_owned(), count))).collect()
 }
 
 fn loss(ending: &Ending) -> Loss {

@@ -182,10 +182,8 @@ impl Space {
             }
             return;
         };
-        if prot & u64::from(libc::PROT_GROWSDOWN.cast_unsigned()) != 0
-            && let Some(stack) = self.vmas.overlapping(start, end).next()
-        {
-            start = stack.start;
+        if prot & u64::from(libc::PROT_GROWSDOWN.cast_unsigned()) != 0 {
+            start = self.reach_down(start, end, Prot::from_bits(prot), call);
         }
         let holes = self.vmas.holes(start, end);
         let first_hole = holes.first().map_or(end, |hole| hole.0);
@@ -193,17 +191,48 @@ impl Space {
         match call.result {
             Some(0) => {
                 for (from, to) in holes {
-                    self.contradict();
+                    if self.first_doubt(from, to) == u64::MAX {
+                        self.contradict();
+                    }
                     let mut unknown = Vma::anonymous(from, to, prot, call.exit_ns);
                     unknown.doubt = true;
                     self.vmas.put(unknown);
                 }
                 self.set_prot(start, end, prot, call);
             }
-            Some(ENOMEM) if first_hole < end => self.set_prot(start, first_hole, prot, call),
+            Some(ENOMEM) if first_hole < end => {
+                // Known as far as it is known what is mapped.
+                let unsure = self.first_doubt(start, end);
+                let known = first_hole.min(unsure);
+                self.set_prot(start, known, prot, call);
+                if unsure <= first_hole {
+                    self.doubt_prot(known, end, prot, call);
+                }
+            }
             Some(ENOMEM | EACCES | EPERM) | None => self.doubt_prot(start, first_hole, prot, call),
             Some(_) => {}
         }
+    }
+
+    /// Where an mprotect with PROT_GROWSDOWN begins: at the start of the first mapping. Where doubt parts
+    /// that mapping here, what lies below is in doubt, too.
+    fn reach_down(&mut self, start: u64, end: u64, prot: Prot, call: &MappingCall) -> u64 {
+        let Some(stack) = self.vmas.overlapping(start, end).next() else {
+            return start;
+        };
+        let certain = self.stretch(stack).start;
+        let mut lowest = certain;
+        while let Some(below) = self.vmas.below(lowest)
+            && below.end == lowest
+            && below.has(flag::GROWS_DOWN)
+            && (below.doubt || lowest < certain || stack.doubt)
+        {
+            lowest = below.start;
+        }
+        if call.result != Some(-i64::from(libc::EINVAL)) {
+            self.doubt_prot(lowest, certain, prot, call);
+        }
+        certain
     }
 
     fn set_prot(&mut self, start: u64, end: u64, prot: Prot, call: &MappingCall) {
@@ -216,17 +245,13 @@ impl Space {
         });
     }
 
-    /// The protection may or may not have become `prot`.
+    /// The protection may or may not have become `prot`. Where the side band is heard, it tells.
     fn doubt_prot(&mut self, start: u64, end: u64, prot: Prot, call: &MappingCall) {
+        if !self.reports.is_empty() {
+            return;
+        }
         self.vmas.change(start, end, |mut vma| {
             vma.doubt |= vma.reported_ns < call.enter_ns && vma.prot != prot;
-            Some(vma)
-        });
-    }
-
-    fn doubt(&mut self, start: u64, end: u64) {
-        self.vmas.change(start, end, |mut vma| {
-            vma.doubt = true;
             Some(vma)
         });
     }
@@ -299,6 +324,8 @@ fn mapped(start: u64, end: u64, prot: u64, flags: u64, offset: u64, ktime_ns: u6
             flag::GROWS_DOWN,
         ),
         (on(libc::MAP_LOCKED), flag::LOCKED),
+        // Since Linux 6.7 (include/linux/mman.h, `calc_vm_flag_bits`).
+        (on(libc::MAP_STACK), flag::NO_HUGEPAGE),
         (
             on(libc::MAP_HUGETLB) && on(libc::MAP_ANONYMOUS),
             flag::HUGETLB,

@@ -66,6 +66,8 @@ pub struct Space {
     pub(super) lost: bool,
     pub(super) removals: VecDeque<Removal>,
     pub(super) reports: VecDeque<Arc<SideBandMapping>>,
+    /// Where something may be mapped that the replay does not have.
+    doubtful_holes: Vec<(u64, u64)>,
     contradictions: u64,
     join_at: usize,
 }
@@ -83,6 +85,7 @@ impl Space {
             lost: false,
             removals: VecDeque::new(),
             reports: VecDeque::new(),
+            doubtful_holes: Vec::new(),
             contradictions: 0,
             join_at: 64,
         }
@@ -135,6 +138,7 @@ impl Space {
         self.lost = true;
         self.vmas = Ordered::default();
         self.removals.clear();
+        self.doubtful_holes.clear();
     }
 
     /// Calls and records that cannot be true of the address space as replayed (a successful mprotect over
@@ -197,8 +201,13 @@ impl Space {
         }
     }
 
-    /// The neighbour below or above is a doubtful stack: the hole between may be part of it.
+    /// Something may be mapped in a hole: a call that failed half way may have put it there, or the
+    /// neighbour below or above is a stack of doubtful extent.
     fn near_doubt(&self, address: u64) -> bool {
+        let inside = |(start, end): &(u64, u64)| *start <= address && address < *end;
+        if self.doubtful_holes.iter().any(inside) {
+            return true;
+        }
         let above = self.vmas.from(address).next();
         [self.vmas.below(address), above]
             .into_iter()
@@ -267,6 +276,34 @@ impl Space {
     /// Private anonymous memory over whatever was there.
     pub(super) fn put_anonymous(&mut self, start: u64, end: u64, prot: Prot, ktime_ns: u64) {
         self.vmas.put(Vma::anonymous(start, end, prot, ktime_ns));
+    }
+
+    /// From here on nothing is certain in a range, mapped or not.
+    pub(super) fn doubt(&mut self, start: u64, end: u64) {
+        self.vmas.change(start, end, |mut vma| {
+            vma.doubt = true;
+            Some(vma)
+        });
+        for hole in self.vmas.holes(start, end) {
+            if self.doubtful_holes.len() >= REMEMBERED {
+                self.lose();
+                return;
+            }
+            self.doubtful_holes.push(hole);
+        }
+    }
+
+    /// The first address of a range of which it is not certain what is mapped there; `u64::MAX` for none.
+    pub(super) fn first_doubt(&self, start: u64, end: u64) -> u64 {
+        let mapped = self.vmas.overlapping(start, end).filter(|vma| vma.doubt);
+        let holes = self.doubtful_holes.iter().copied();
+        mapped
+            .map(|vma| (vma.start, vma.end))
+            .chain(holes)
+            .filter(|(from, to)| *from < end && start < *to)
+            .map(|(from, _)| from.max(start))
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     pub(super) fn remember_removal(&mut self, removal: Removal) {

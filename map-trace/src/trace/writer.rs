@@ -7,14 +7,12 @@
 //! A write that fails (full disk, closed pipe) is kept and reported by `finish`; the lines after it are not
 //! written and the file has no footer, so that no reader takes it for whole.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{MAX_LINE, WriteError};
+use super::{MAX_LINE, OutputFile, WriteError};
 use crate::model::TraceLine;
 use crate::model::header::{FooterLine, HeaderLine};
 
@@ -24,7 +22,7 @@ const ZSTD_LEVEL: i32 = 3;
 const BUFFER: usize = 256 << 10;
 
 /// An opened, still empty trace.
-pub struct TraceFile<W: Write = File>(TraceWriter<W>);
+pub struct TraceFile<W: Write = OutputFile>(TraceWriter<W>);
 
 /// A trace that was written completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub struct SavedTrace {
 }
 
 /// A trace under way.
-pub struct TraceWriter<W: Write = File> {
+pub struct TraceWriter<W: Write = OutputFile> {
     path: PathBuf,
     sink: Sink<W>,
     /// The first thing that went wrong; nothing is written after it.
@@ -62,44 +60,10 @@ enum Edge<'a> {
     Footer(&'a FooterLine),
 }
 
-/// Creates (or empties) a file for a result. Refuses a regular file that can be executed: `-o ./app` is a slip.
-pub fn create_file(path: &Path) -> Result<File, WriteError> {
-    let create = |source| WriteError::Create {
-        path: path.to_owned(),
-        source,
-    };
-    if is_program(path) {
-        return Err(WriteError::IsProgram {
-            path: path.to_owned(),
-        });
-    }
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .map_err(create)
-}
-
-fn is_program(path: &Path) -> bool {
-    let Ok(facts) = path.metadata() else {
-        return false;
-    };
-    if !facts.is_file() {
-        return false;
-    }
-    let mut magic = [0; 4];
-    let elf = File::open(path)
-        .and_then(|mut file| file.read_exact(&mut magic))
-        .is_ok()
-        && magic == *b"\x7fELF";
-    elf || (facts.permissions().mode() & 0o111 != 0 && facts.len() > 0)
-}
-
 impl TraceFile {
     /// Opens the file; a name that ends in `.zst` is compressed.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
-        Self::over(path, create_file(path)?)
+        Self::over(path, OutputFile::create(path)?)
     }
 }
 
@@ -126,10 +90,13 @@ impl<W: Write> TraceFile<W> {
         }))
     }
 
-    /// Writes the header. A failure is kept, like that of any other line.
+    /// Writes the header and hands it to the system: from here on no older trace lies there any more.
+    ///
+    /// A failure is kept, like that of any other line.
     pub fn begin(self, header: &HeaderLine) -> TraceWriter<W> {
         let mut writer = self.0;
         writer.put(&Edge::Header(header));
+        writer.flush();
         writer
     }
 }
@@ -259,28 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_does_not_exist_is_found_out_at_once() {
-        let place = tempfile::tempdir().unwrap();
-        let error = TraceFile::create(&place.path().join("none/app.jsonl"))
-            .err()
-            .unwrap();
-        let error = crate::error::Error::from(error);
-        assert_eq!(error.code, crate::exit_code::ExitCode::FAILED);
-        let text = error.to_string();
-        assert!(text.contains("cannot create") && text.contains("make its directory first"));
-    }
-
-    #[test]
-    fn a_program_is_not_overwritten() {
-        let place = tempfile::tempdir().unwrap();
-        let app = place.path().join("app");
-        fs::write(&app, b"\x7fELF and so on").unwrap();
-        let error = TraceFile::create(&app).err().unwrap();
-        assert!(matches!(error, WriteError::IsProgram { .. }));
-        assert_eq!(fs::read(&app).unwrap(), b"\x7fELF and so on");
-    }
-
-    #[test]
     fn an_older_trace_is_overwritten() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("app.jsonl");
@@ -297,9 +242,8 @@ mod tests {
         for name in ["t.jsonl", "t.jsonl.zst"] {
             let file = TraceFile::over(Path::new(name), Disk(100)).unwrap();
             let mut writer = file.begin(&header());
-            writer.flush();
-            writer.flush();
             assert!(writer.failed().is_some(), "{name}");
+            writer.flush();
             let error = writer.finish(&FooterLine::default()).unwrap_err();
             let text = crate::error::Error::from(error).to_string();
             assert!(text.starts_with("cannot write all of t.jsonl"), "{text}");

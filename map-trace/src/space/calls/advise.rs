@@ -2,8 +2,10 @@
 
 use super::{ENOMEM, MappingCall};
 use crate::model::vma::VmaKind;
-use crate::space::mapping::flag;
+use crate::space::mapping::{Vma, flag};
 use crate::space::memory::{Space, range_end};
+
+const EINVAL: i64 = -(libc::EINVAL as i64);
 
 /// Flags an advice sets and clears (mm/madvise.c, `madvise_vma_behavior`); `None` when it changes none.
 fn flags_of(advice: i32) -> Option<(u32, u32)> {
@@ -25,6 +27,15 @@ fn flags_of(advice: i32) -> Option<(u32, u32)> {
     })
 }
 
+/// Mappings the kernel does not give an advice to.
+fn refuses(advice: i32, vma: &Vma) -> bool {
+    match advice {
+        libc::MADV_WIPEONFORK => vma.kind != VmaKind::Anon,
+        libc::MADV_DOFORK | libc::MADV_DODUMP => vma.kind == VmaKind::Special,
+        _ => false,
+    }
+}
+
 impl Space {
     /// madvise(address, length, advice) = 0. Over holes the rest of the range is still advised and the
     /// result is ENOMEM.
@@ -35,10 +46,16 @@ impl Space {
         let (Some((set, clear)), Some(end)) = (flags_of(advice), range_end(start, length)) else {
             return;
         };
-        if !matches!(call.result, Some(0 | ENOMEM) | None) {
-            return;
-        }
         let doubt = call.result.is_none();
+        let end = match call.result {
+            Some(0 | ENOMEM) | None => end,
+            // Refused for one mapping, after those before it were advised.
+            Some(EINVAL) => self
+                .range(start, end)
+                .find(|vma| refuses(advice, vma))
+                .map_or(start, |vma| vma.start.max(start)),
+            Some(_) => return,
+        };
         self.vmas.change(start, end, |mut vma| {
             // KSM takes private memory only, and says nothing when it takes none.
             if set == flag::MERGEABLE && (vma.shared || vma.kind == VmaKind::Special) {

@@ -1,0 +1,144 @@
+//! A timeline in Chrome's JSON trace format, which ui.perfetto.dev opens.
+//!
+//! One track a thread; what took time is a slice, what took none an instant. Times are microseconds with three
+//! decimals. Written event by event, whatever the length of the trace.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{ExportError, Lines};
+use crate::model::TraceLine;
+use crate::model::event::{Context, EventKind, MemoryCallEvent};
+use crate::output::json::harmless;
+
+/// What one entry of the timeline says.
+struct Entry {
+    name: String,
+    start_ns: u64,
+    duration_ns: Option<u64>,
+    pid: u32,
+    tid: u32,
+    facts: Value,
+}
+
+pub fn export(lines: Lines<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+    out.write_all(b"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
+    let mut first = true;
+    for line in lines {
+        if let Some(entry) = entry(&line?) {
+            out.write_all(if first { b"\n" } else { b",\n" })?;
+            first = false;
+            write_entry(&entry, out)?;
+        }
+    }
+    out.write_all(b"\n]}\n")?;
+    Ok(())
+}
+
+fn write_entry(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
+    let micros = |ns: u64| format!("{}.{:03}", ns / 1000, ns % 1000);
+    let name = harmless(&Value::from(entry.name.as_str()).to_string());
+    write!(
+        out,
+        "{{\"name\":{name},\"pid\":{},\"tid\":{},\"ts\":{}",
+        entry.pid,
+        entry.tid,
+        micros(entry.start_ns)
+    )?;
+    match entry.duration_ns {
+        Some(ns) => write!(out, ",\"ph\":\"X\",\"dur\":{}", micros(ns))?,
+        None => write!(out, ",\"ph\":\"i\",\"s\":\"t\"")?,
+    }
+    write!(out, ",\"args\":{}}}", harmless(&entry.facts.to_string()))
+}
+
+fn with(mut facts: Value, context: &Context) -> Value {
+    if let Value::Object(facts) = &mut facts {
+        facts.insert("operation".to_owned(), context.operation.word().into());
+        if let Some(sub) = &context.sub_operation {
+            facts.insert("sub_operation".to_owned(), sub.word().into());
+        }
+        if let Some(stack) = context.stack {
+            facts.insert("stack".to_owned(), stack.into());
+        }
+    }
+    facts
+}
+
+fn entry(line: &TraceLine) -> Option<Entry> {
+    let call = |kind: EventKind, event: &MemoryCallEvent| Entry {
+        name: kind.word().to_owned(),
+        start_ns: event.time_ns,
+        duration_ns: event.duration_ns,
+        pid: event.pid,
+        tid: event.tid,
+        facts: with(
+            json!({
+                "address": event.address,
+                "length": event.length,
+                "prot": event.prot,
+                "advice": event.advice,
+                "result": event.result,
+                "error": event.error,
+            }),
+            &event.context,
+        ),
+    };
+    let lifecycle = |kind: EventKind, time_ns, pid, tid, facts| Entry {
+        name: kind.word().to_owned(),
+        start_ns: time_ns,
+        duration_ns: None,
+        pid,
+        tid,
+        facts,
+    };
+    Some(match line {
+        TraceLine::PageFault(event) => Entry {
+            name: event.cause.word().to_owned(),
+            start_ns: event.time_ns,
+            duration_ns: event.stall_ns,
+            pid: event.pid,
+            tid: event.tid,
+            facts: with(
+                json!({"address": event.address, "ip": event.ip, "code": event.error_code.0}),
+                &event.context,
+            ),
+        },
+        TraceLine::Mprotect(event) => call(EventKind::Mprotect, event),
+        TraceLine::PkeyMprotect(event) => call(EventKind::PkeyMprotect, event),
+        TraceLine::Mmap(event) => call(EventKind::Mmap, event),
+        TraceLine::Munmap(event) => call(EventKind::Munmap, event),
+        TraceLine::Mremap(event) => call(EventKind::Mremap, event),
+        TraceLine::Brk(event) => call(EventKind::Brk, event),
+        TraceLine::Madvise(event) => call(EventKind::Madvise, event),
+        TraceLine::Signal(event) => Entry {
+            name: event.signal.clone(),
+            start_ns: event.time_ns,
+            duration_ns: None,
+            pid: event.pid,
+            tid: event.tid,
+            facts: with(
+                json!({"code": event.code, "address": event.address, "handled": event.handled}),
+                &event.context,
+            ),
+        },
+        TraceLine::Fork(event) => {
+            let facts = json!({"child_pid": event.child_pid, "child_tid": event.child_tid});
+            lifecycle(EventKind::Fork, event.time_ns, event.pid, event.tid, facts)
+        }
+        TraceLine::Exec(event) => {
+            let facts = json!({"executable": event.executable});
+            lifecycle(EventKind::Exec, event.time_ns, event.pid, event.tid, facts)
+        }
+        TraceLine::Exit(event) => {
+            let facts = json!({"exited": event.exited, "signaled": event.signaled});
+            lifecycle(EventKind::Exit, event.time_ns, event.pid, event.tid, facts)
+        }
+        TraceLine::Header(_)
+        | TraceLine::String(_)
+        | TraceLine::Stack(_)
+        | TraceLine::Aggregate(_)
+        | TraceLine::Footer(_) => return None,
+    })
+}
