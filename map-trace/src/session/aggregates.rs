@@ -26,7 +26,9 @@ pub fn tell(finished: &mut Finished, groups: &HashMap<AggregateKey, AggregateVal
             unattributed += value.count;
         }
         let line = line(finished, key, value, event, context);
-        finished.recorder.record(&TraceLine::Aggregate(Box::new(line)));
+        finished
+            .recorder
+            .record(&TraceLine::Aggregate(Box::new(line)));
     }
     unattributed
 }
@@ -50,8 +52,16 @@ fn line(
     context: Context,
 ) -> AggregateLine {
     let fault = event == EventKind::PageFault;
-    let mode = if key.kind == kind::PAGE_FAULT_KERNEL { Mode::Kernel } else { Mode::User };
-    let place = if fault { place(finished, key, value) } else { Place::default() };
+    let mode = if key.kind == kind::PAGE_FAULT_KERNEL {
+        Mode::Kernel
+    } else {
+        Mode::User
+    };
+    let place = if fault {
+        place(finished, key, value)
+    } else {
+        Place::default()
+    };
     let classified = fault.then(|| cause(finished, key, value, mode, &place));
     AggregateLine {
         event,
@@ -69,7 +79,11 @@ fn line(
         signal: (event == EventKind::Signal).then(|| signal::name(key.code as i32)),
         vma: place.vma.as_ref().map(crate::space::Vma::facts),
         duration_ns: value.duration_ns,
-        durations: if value.duration_ns == 0 { 0 } else { value.count },
+        durations: if value.duration_ns == 0 {
+            0
+        } else {
+            value.count
+        },
         context,
     }
 }
@@ -81,7 +95,10 @@ fn place(finished: &Finished, key: &AggregateKey, value: &AggregateValue) -> Pla
     let view = |place: &Place| place.vma.as_ref().map(VmaView::from);
     let one = key.region != REGION_ANY && view(&first) == view(&last) && first.vma.is_some();
     let current = finished.generations.get(&key.tgid) == Some(&key.generation);
-    Place { certain: first.certain && last.certain && one && current, ..first }
+    Place {
+        certain: first.certain && last.certain && one && current,
+        ..first
+    }
 }
 
 /// The cause of a group: that of its members that were delivered one by one, all alike in code, entry and
@@ -99,12 +116,19 @@ fn cause(
     let inputs = FaultInputs::new(FaultCode(key.code), mode, value.address_min, entry, place);
     let last = classify(&inputs);
     match finished.members.cause(key) {
-        Some(cause) if !place.certain || last.cause == cause => {
-            (cause, "as the events of this code, entry and stack that are stored".to_owned())
-        }
-        Some(_) => (Cause::Unknown, "the mapping changed while these were counted".to_owned()),
+        Some(cause) if !place.certain || last.cause == cause => (
+            cause,
+            "as the events of this code, entry and stack that are stored".to_owned(),
+        ),
+        Some(_) => (
+            Cause::Unknown,
+            "the mapping changed while these were counted".to_owned(),
+        ),
         None if place.certain => (last.cause, last.rule.to_owned()),
-        None => (Cause::Unknown, "counted in the kernel only; the mapping is not known".to_owned()),
+        None => (
+            Cause::Unknown,
+            "counted in the kernel only; the mapping is not known".to_owned(),
+        ),
     }
 }
 

@@ -44,9 +44,19 @@ pub struct Faults {
 
 impl Faults {
     /// Takes a fault, and gives back one to tell when too many threads have one.
-    pub fn hold(&mut self, record: PageFaultRecord, place: Place, context: Context) -> Option<Held> {
+    pub fn hold(
+        &mut self,
+        record: PageFaultRecord,
+        place: Place,
+        context: Context,
+    ) -> Option<Held> {
         let tid = record.header.tid;
-        let held = Held { record, place, context, stall_ns: None };
+        let held = Held {
+            record,
+            place,
+            context,
+            stall_ns: None,
+        };
         if self.held.len() >= MAX_HELD {
             return Some(held);
         }
@@ -87,7 +97,11 @@ impl Held {
         let record = &self.record;
         let pte = pte(record, ptes);
         let classified = self.classify(pte.as_ref(), followed, spaces, ptes);
-        let vma = self.place.vma.as_ref().filter(|_| !self.place.below_stack || !classified.cause.is_refused());
+        let vma = self
+            .place
+            .vma
+            .as_ref()
+            .filter(|_| !self.place.below_stack || !classified.cause.is_refused());
         PageFaultEvent {
             time_ns: record.header.ktime_ns.saturating_sub(start_ns),
             pid: record.header.tgid,
@@ -123,7 +137,13 @@ impl Held {
         let inputs = |place: &Place| FaultInputs {
             mapping_in_flight: in_flight,
             followed_by_signal: signal,
-            ..FaultInputs::new(FaultCode(record.error_code), mode(record), record.address, facts, place)
+            ..FaultInputs::new(
+                FaultCode(record.error_code),
+                mode(record),
+                record.address,
+                facts,
+                place,
+            )
         };
         let before = classify(&inputs(&self.place));
         if !in_flight {
@@ -151,7 +171,11 @@ fn reason(classified: &Classified) -> String {
 }
 
 fn mode(record: &PageFaultRecord) -> Mode {
-    if record.header.kind == kind::PAGE_FAULT_KERNEL { Mode::Kernel } else { Mode::User }
+    if record.header.kind == kind::PAGE_FAULT_KERNEL {
+        Mode::Kernel
+    } else {
+        Mode::User
+    }
 }
 
 /// The entry of a fault, when it was read.

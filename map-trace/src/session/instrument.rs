@@ -12,7 +12,8 @@ use crate::kernel::{calibrate, offsets, tracepoint_args};
 use crate::model::header::{Calibration, Host};
 use crate::model::pte::PteContext;
 
-const FIX_BTF: &str = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every Debian, Ubuntu and Fedora kernel is)";
+const FIX_BTF: &str =
+    "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every Debian, Ubuntu and Fedora kernel is)";
 
 /// Loaded and attached programs.
 pub struct Instrument {
@@ -54,7 +55,12 @@ impl Instrument {
         object.load_programs(&btf).map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
         let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
-        Ok(Self { object, ring, calibration, tables })
+        Ok(Self {
+            object,
+            ring,
+            calibration,
+            tables,
+        })
     }
 
     /// How to read entries that the programs sent.
@@ -68,13 +74,18 @@ impl Instrument {
                 show_physical,
                 ..PteContext::default()
             },
-            None => PteContext { show_physical, ..PteContext::default() },
+            None => PteContext {
+                show_physical,
+                ..PteContext::default()
+            },
         }
     }
 
     /// Registers a process; see [`Object::register`].
     pub fn register(&mut self, tgid: u32, counting: bool) -> Result<()> {
-        self.object.register(tgid, counting).map_err(|why| refused(&why))
+        self.object
+            .register(tgid, counting)
+            .map_err(|why| refused(&why))
     }
 
     /// The counters as they are now.
@@ -111,7 +122,9 @@ fn settings(wishes: Wishes) -> Result<Settings> {
         || settings.task_tgid == NO_OFFSET
         || settings.task_pid == NO_OFFSET
     {
-        let why = problems.first().map_or_else(String::new, ToString::to_string);
+        let why = problems
+            .first()
+            .map_or_else(String::new, ToString::to_string);
         return Err(Error::failed("cannot trace on this kernel", why).fix("map-trace doctor"));
     }
     offsets::check_registers(&btf)
@@ -129,14 +142,16 @@ fn settings(wishes: Wishes) -> Result<Settings> {
 fn calibrated(object: &mut Object, host: &Host) -> (Calibration, Option<PageTables>) {
     let (mut calibration, found) = calibrate::calibrate(object);
     calibration.guest = host.hypervisor.is_some();
-    let tables = found.ok().filter(|tables| match object.set_page_tables(tables) {
-        Ok(()) => true,
-        Err(why) => {
-            calibration.usable = false;
-            calibration.reason = Some(why.to_string());
-            false
-        }
-    });
+    let tables = found
+        .ok()
+        .filter(|tables| match object.set_page_tables(tables) {
+            Ok(()) => true,
+            Err(why) => {
+                calibration.usable = false;
+                calibration.reason = Some(why.to_string());
+                false
+            }
+        });
     (calibration, tables)
 }
 
@@ -145,7 +160,8 @@ fn refused(why: &ObjectError) -> Error {
     let lockdown = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
     let error = Error::failed("cannot trace", why);
     if lockdown.contains("[confidentiality]") {
-        return error.fix("boot without lockdown=confidentiality, which forbids BPF to read the kernel");
+        return error
+            .fix("boot without lockdown=confidentiality, which forbids BPF to read the kernel");
     }
     error.fix("map-trace doctor")
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::model::event::{
-    AggregateLine, Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent, SignalEvent, TraceLine,
+    AggregateLine, Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent, SignalEvent,
+    TraceLine,
 };
 use crate::model::{Address, Cause, FaultCode, Operation};
 
@@ -62,7 +63,11 @@ pub struct Limiter {
 impl Limiter {
     /// `limit` events of each (kind, operation, cause); `u64::MAX` for all.
     pub fn new(limit: u64) -> Self {
-        Self { limit, seen: HashMap::new(), held: HashMap::new() }
+        Self {
+            limit,
+            seen: HashMap::new(),
+            held: HashMap::new(),
+        }
     }
 
     /// True when the line is to be stored; otherwise it has been counted.
@@ -93,7 +98,11 @@ impl Limiter {
             signal: facts.signal.map(str::to_owned),
         };
         if self.held.len() >= MAX_GROUPS && !self.held.contains_key(&group) {
-            group = Group { stack: None, pid: 0, ..group };
+            group = Group {
+                stack: None,
+                pid: 0,
+                ..group
+            };
         }
         let sum = self.held.entry(group).or_insert(Sum {
             count: 0,
@@ -117,7 +126,10 @@ impl Limiter {
     pub fn finish(self) -> Vec<TraceLine> {
         let mut groups: Vec<_> = self.held.into_iter().collect();
         groups.sort_by_key(|(group, sum)| (sum.first_ns, sum.address_min, group.stack));
-        groups.into_iter().map(|(group, sum)| line(group, &sum)).collect()
+        groups
+            .into_iter()
+            .map(|(group, sum)| line(group, &sum))
+            .collect()
     }
 }
 
@@ -237,13 +249,19 @@ mod tests {
     #[test]
     fn each_bucket_lets_its_first_events_through_and_counts_the_rest() {
         let mut limiter = Limiter::new(2);
-        let admitted: Vec<_> =
-            (0..5).map(|time| limiter.admit(&signal_line(time, Operation::Assign))).collect();
+        let admitted: Vec<_> = (0..5)
+            .map(|time| limiter.admit(&signal_line(time, Operation::Assign)))
+            .collect();
         assert_eq!(admitted, [true, true, false, false, false]);
         assert!(limiter.admit(&signal_line(9, Operation::Iterate)));
-        let [TraceLine::Aggregate(line)] = &limiter.finish()[..] else { panic!("one group expected") };
+        let [TraceLine::Aggregate(line)] = &limiter.finish()[..] else {
+            panic!("one group expected")
+        };
         assert_eq!((line.count, line.first_ns, line.last_ns), (3, 2, 4));
-        assert_eq!((line.address_min, line.address_max), (Address(0x1002), Address(0x1004)));
+        assert_eq!(
+            (line.address_min, line.address_max),
+            (Address(0x1002), Address(0x1004))
+        );
         assert!(!line.in_kernel);
     }
 

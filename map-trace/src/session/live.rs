@@ -26,8 +26,8 @@ use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 use crate::model::summary::{RusageWitness, Status};
 use crate::target::identity::UserChoice;
 use crate::target::launch::{self, Command, Running, Suspended};
-use crate::target::wait::{self, Waited};
 use crate::target::limits;
+use crate::target::wait::{self, Waited};
 use crate::trace::TraceFile;
 
 /// How often ring and side band are read: 8 MiB of ring hold what ten CPUs can fault in this time.
@@ -46,7 +46,11 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     privilege::require(&arguments)?;
     let command = command(&settings.program);
     let suspended = launch::prepare(&command)?.spawn()?;
-    let argv = command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let argv = command
+        .argv
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let session = Session::arm(&settings.record, argv, suspended.pid())?;
     runtime()?.block_on(session.launch(suspended))
 }
@@ -74,7 +78,11 @@ fn command(program: &ProgramSettings) -> Command {
     };
     let mut argv = vec![program.program.clone()];
     argv.extend(program.arguments.iter().cloned());
-    Command { argv, user, limits: limits::raise() }
+    Command {
+        argv,
+        user,
+        limits: limits::raise(),
+    }
 }
 
 /// Operation tables with the user's rows and regions.
@@ -126,15 +134,26 @@ impl<'a> Session<'a> {
     /// Loads and attaches everything and registers the suspended child.
     fn arm(settings: &'a RecordSettings, argv: Vec<String>, pid: u32) -> Result<Self> {
         let tables = tables(settings)?;
-        let file = settings.output.as_deref().map(TraceFile::create).transpose()?;
+        let file = settings
+            .output
+            .as_deref()
+            .map(TraceFile::create)
+            .transpose()?;
         let host = host::host();
         let detail = match settings.detail {
             Detail::Limit(limit) => limit,
             Detail::All => u64::MAX,
         };
-        let wishes = Wishes { detail, follow_forks: settings.follow_forks };
+        let wishes = Wishes {
+            detail,
+            follow_forks: settings.follow_forks,
+        };
         let mut instrument = Instrument::prepare(wishes, &host)?;
-        let inherit = if settings.follow_forks { Inherit::Children } else { Inherit::Threads };
+        let inherit = if settings.follow_forks {
+            Inherit::Children
+        } else {
+            Inherit::Threads
+        };
         let counters = Counters::at_exec(pid, inherit).ok();
         let side_band = SideBand::at_exec(pid).ok();
         instrument.register(pid, false)?;
@@ -177,7 +196,9 @@ impl<'a> Session<'a> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut running = suspended.release()?;
-        let end = self.watch(&mut running, &mut interrupt, &mut terminate).await?;
+        let end = self
+            .watch(&mut running, &mut interrupt, &mut terminate)
+            .await?;
         self.finish(end, &running)
     }
 
@@ -191,10 +212,16 @@ impl<'a> Session<'a> {
         let failed = |why: io::Error| Error::failed("cannot wait for the program", why);
         let descriptor = running.as_fd().try_clone_to_owned().map_err(failed)?;
         // SAFETY: the AsyncFd owns the descriptor, which stays open and the same for its lifetime.
-        let pidfd = unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from).map_err(failed)?;
+        let pidfd = unsafe { AsyncFd::register(descriptor) }
+            .map_err(io::Error::from)
+            .map_err(failed)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = self.settings.limits.duration.map(|duration| Instant::now() + duration);
+        let deadline = self
+            .settings
+            .limits
+            .duration
+            .map(|duration| Instant::now() + duration);
         let mut roll_call = Instant::now();
         let mut ended: Option<Waited> = None;
         loop {
@@ -223,7 +250,12 @@ impl<'a> Session<'a> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(End::Stopped("duration".to_owned(), ended));
             }
-            if self.settings.limits.max_events.is_some_and(|max| self.pipeline.events() >= max) {
+            if self
+                .settings
+                .limits
+                .max_events
+                .is_some_and(|max| self.pipeline.events() >= max)
+            {
                 return Ok(End::Stopped("max-events".to_owned(), ended));
             }
         }
@@ -257,8 +289,15 @@ impl<'a> Session<'a> {
     }
 
     fn drain(&mut self) {
-        let Self { instrument, pipeline, received, .. } = self;
-        instrument.ring.drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
+        let Self {
+            instrument,
+            pipeline,
+            received,
+            ..
+        } = self;
+        instrument
+            .ring
+            .drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
         if let Some(side_band) = &mut self.side_band {
             for record in side_band.drain().records {
                 self.pipeline.accept_side_band(record);
@@ -282,7 +321,10 @@ impl<'a> Session<'a> {
         };
         // Detached first: what a program that still runs does now is no longer counted by anyone.
         self.instrument.object.detach();
-        let perf = self.counters.as_mut().and_then(|counters| counters.read().ok());
+        let perf = self
+            .counters
+            .as_mut()
+            .and_then(|counters| counters.read().ok());
         let duration_ns = now_ns().saturating_sub(self.start_ns);
         let orphans = wait::reap_orphans(&[self.pid]).unwrap_or_default();
         let totals = self.instrument.totals()?;
@@ -304,7 +346,9 @@ impl<'a> Session<'a> {
         });
         let footer = footer::footer(Ending {
             duration_ns,
-            status: waited.as_ref().map_or(Status::Running, |waited| waited.status.clone()),
+            status: waited
+                .as_ref()
+                .map_or(Status::Running, |waited| waited.status.clone()),
             totals,
             perf,
             rusage,
@@ -324,7 +368,12 @@ impl<'a> Session<'a> {
             Some(Ok(saved)) => (Some(saved), None),
             Some(Err(why)) => (None, Some(why.into())),
         };
-        Ok(RunOutcome { status: status(waited.as_ref()), summary: recorded.summary, saved, problem })
+        Ok(RunOutcome {
+            status: status(waited.as_ref()),
+            summary: recorded.summary,
+            saved,
+            problem,
+        })
     }
 
     /// Mapping records the side band lost; all of them when there was none.

@@ -42,13 +42,20 @@ pub struct Order<T> {
 
 impl<T> Default for Order<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), arrivals: 0 }
+        Self {
+            heap: BinaryHeap::new(),
+            arrivals: 0,
+        }
     }
 }
 
 impl<T> Order<T> {
     pub fn push(&mut self, time_ns: u64, item: T) {
-        self.heap.push(Reverse(Timed { time_ns, arrival: self.arrivals, item }));
+        self.heap.push(Reverse(Timed {
+            time_ns,
+            arrival: self.arrivals,
+            item,
+        }));
         self.arrivals += 1;
     }
 

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord, flag,
+    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord,
+    flag,
 };
 
 use super::calls;
@@ -116,7 +117,9 @@ impl Pipeline {
 
     fn note_life(&mut self, record: &Record) {
         match record {
-            Record::Fork(record) if record.header.flags & (flag::FOLLOWED | flag::THREAD) == flag::FOLLOWED => {
+            Record::Fork(record)
+                if record.header.flags & (flag::FOLLOWED | flag::THREAD) == flag::FOLLOWED =>
+            {
                 self.alive.insert(record.child_tgid);
             }
             Record::Exit(record) if record.header.flags & flag::LAST_THREAD != 0 => {
@@ -228,7 +231,8 @@ impl Pipeline {
         let context = self.context(&header);
         let place = self.spaces.place(header.tgid, record.address);
         if place.below_stack {
-            self.spaces.touch(header.tgid, record.address, header.ktime_ns);
+            self.spaces
+                .touch(header.tgid, record.address, header.ktime_ns);
         }
         if let Some(other) = self.faults.hold(record, place, context) {
             self.tell_fault(other, None);
@@ -243,7 +247,11 @@ impl Pipeline {
         if let Some(call) = calls::mapping_call(record) {
             self.spaces.call(header.tgid, &call);
         }
-        let around = calls::Around { start_ns: self.start_ns, old_prot, context };
+        let around = calls::Around {
+            start_ns: self.start_ns,
+            old_prot,
+            context,
+        };
         let event = calls::event(record, around, &self.ptes);
         if let Some(line) = calls::line(header.kind, event) {
             self.store(&line);
@@ -257,7 +265,8 @@ impl Pipeline {
             record.header.kind,
             kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE
         );
-        let fixed = record.header.kind == kind::MMAP && record.args[3] & libc::MAP_FIXED as u64 != 0;
+        let fixed =
+            record.header.kind == kind::MMAP && record.args[3] & libc::MAP_FIXED as u64 != 0;
         if !changes && !fixed {
             return None;
         }
@@ -298,7 +307,8 @@ impl Pipeline {
         let followed = header.flags & flag::FOLLOWED != 0;
         if followed && !thread {
             let shared = header.flags & flag::SHARED_MM != 0;
-            self.spaces.fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
+            self.spaces
+                .fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
             let generation = self.generations.get(&header.tgid).copied().unwrap_or(0);
             self.generations.insert(record.child_tgid, generation);
         }
@@ -330,7 +340,9 @@ impl Pipeline {
             time_ns: self.time(&header),
             pid: header.tgid,
             tid: header.tid,
-            executable: executable.as_ref().map(|executable| executable.path.clone()),
+            executable: executable
+                .as_ref()
+                .map(|executable| executable.path.clone()),
             build_id: executable.and_then(|executable| executable.build_id),
             comm: comm(&record.comm),
         }));
@@ -348,7 +360,11 @@ impl Pipeline {
         }
         let executable = match modules::open(tgid, &vma, self.stacks.symbolizer()) {
             Some(binary) => binary.facts().executable(&path),
-            None => Executable { path, build_id, ..Executable::default() },
+            None => Executable {
+                path,
+                build_id,
+                ..Executable::default()
+            },
         };
         if self.executables.len() < MAX_EXECUTABLES {
             self.executables.push(executable.clone());
@@ -447,18 +463,26 @@ fn effective_ns(record: &Record) -> u64 {
 
 /// A command name out of its fixed field.
 fn comm(bytes: &[u8; 16]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..end]);
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// The side band's record as the replay takes it.
 fn side_band_mapping(mapping: Mapping) -> SideBandMapping {
     let (device, inode, build_id) = match mapping.file {
         FileIdentity::BuildId(id) => (None, None, Some(id.into())),
-        FileIdentity::Inode { major, minor, inode, .. } => {
-            (Some(Device { major, minor }), Some(inode), None)
-        }
+        FileIdentity::Inode {
+            major,
+            minor,
+            inode,
+            ..
+        } => (Some(Device { major, minor }), Some(inode), None),
         FileIdentity::None => (None, None, None),
     };
     SideBandMapping {
