@@ -5,6 +5,8 @@
 mod attach;
 mod color;
 mod diff;
+mod doctor;
+mod explain;
 mod export;
 mod print;
 mod record;
@@ -44,6 +46,8 @@ enum Command {
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
+    Explain(explain::ExplainArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 impl Command {
@@ -54,6 +58,8 @@ impl Command {
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),
+            Self::Explain(args) => args.run(),
+            Self::Doctor(args) => args.run(),
         }
     }
 }
