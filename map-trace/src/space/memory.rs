@@ -208,7 +208,7 @@ impl Space {
         if self.doubtful_holes.iter().any(inside) {
             return true;
         }
-        let above = self.vmas.from(address).next();
+        let above = self.vmas.upwards(address).next();
         [self.vmas.below(address), above]
             .into_iter()
             .flatten()
@@ -227,7 +227,7 @@ impl Space {
                 _ => break,
             }
         }
-        for high in self.vmas.from(whole.end).take(STRETCH_STEPS) {
+        for high in self.vmas.upwards(whole.end).take(STRETCH_STEPS) {
             if !whole.continues_in(high) {
                 break;
             }

@@ -354,7 +354,7 @@ fn start() -> (Naive, Space) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn calls_alone_replay_to_the_naive_model(ops in prop::collection::vec(op(), 1..60)) {
