@@ -80,6 +80,14 @@ pub struct Backing {
 }
 
 impl Backing {
+    /// No file, only a name.
+    pub(super) fn named(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            name: Some(name.into()),
+            ..Self::default()
+        })
+    }
+
     /// Nothing known of the two contradicts that they are the same file.
     fn may_be(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {

@@ -70,6 +70,8 @@ fn a_record_older_than_an_unmap_does_not_bring_the_range_back() {
 fn what_is_older_than_the_address_space_is_ignored() {
     let mut space = Space::new(100);
     space.call(&mmap((50, 60), AT, PAGE, RW));
+    // Under way when another thread called exec.
+    space.call(&mmap((99, 101), AT, PAGE, RW));
     space.report(&report(99, AT, PAGE, 3, "//anon"));
     assert!(space.is_empty());
 }
@@ -230,5 +232,21 @@ fn hugetlb_lengths_are_rounded_up_to_huge_pages() {
         space.call(&call((1, 2), Call::Mmap, args, AT.cast_signed()));
         let vma = space.lookup(AT).expect("mapped");
         assert_eq!((vma.end - vma.start, vma.has(flag::HUGETLB)), (bytes, true));
+    }
+}
+
+#[test]
+fn a_place_is_found_among_many_mappings() {
+    let mut space = Space::new(0);
+    for page in 0..1000_u64 {
+        let rights = if page % 2 == 0 { RW } else { R };
+        space.call(&mmap((1, 2), AT + page * PAGE, PAGE, rights));
+    }
+    for page in 0..1000 {
+        let vma = space.place(AT + page * PAGE + 17).vma.expect("mapped");
+        assert_eq!(
+            (vma.start, vma.end),
+            (AT + page * PAGE, AT + (page + 1) * PAGE)
+        );
     }
 }
