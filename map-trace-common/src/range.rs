@@ -11,8 +11,6 @@ pub const SAMPLES_PER_TICK: u32 = 16;
 pub struct Range {
     pub start: u64,
     pub pages: u64,
-    /// The process; 0 for any that is followed.
-    pub tgid: u64,
     /// The page to read next.
     pub cursor: u64,
 }

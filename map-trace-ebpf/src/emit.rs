@@ -186,7 +186,9 @@ fn add(key: &AggregateKey, header: &Header, group: &Group) -> bool {
         address_max: group.address,
         duration_ns: group.duration_ns,
     };
-    AGGREGATES.insert(&hash, &Aggregate { key: *key, value }, BPF_NOEXIST as u64).is_ok()
+    AGGREGATES
+        .insert(&hash, &Aggregate { key: *key, value }, BPF_NOEXIST as u64)
+        .is_ok()
 }
 
 /// A 64-bit hash of an aggregate's key: a map looks up 8 bytes in a third of the time it takes for 56.

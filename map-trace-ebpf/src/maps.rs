@@ -64,8 +64,7 @@ pub static GROUPS: HashMap<u64, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);
 
 /// Events counted beyond detail, by the hash of their key.
 #[map]
-pub static AGGREGATES: HashMap<u64, Aggregate> =
-    HashMap::with_max_entries(MAX_AGGREGATES, 0);
+pub static AGGREGATES: HashMap<u64, Aggregate> = HashMap::with_max_entries(MAX_AGGREGATES, 0);
 
 /// A fault that was delivered, waiting for its end.
 #[repr(C)]

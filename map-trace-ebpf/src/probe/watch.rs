@@ -1,8 +1,8 @@
 //! A hardware watchpoint (perf breakpoint event) of a followed task was hit.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::perf_event;
 use aya_ebpf::programs::PerfEventContext;
-use aya_ebpf::EbpfContext;
 use map_trace_common::record::{WatchHitRecord, kind};
 
 use crate::emit::{self, Group};
@@ -25,7 +25,11 @@ pub fn watch(ctx: PerfEventContext) -> u32 {
     let registers = task::user_registers();
     let mut header = emit::header::<WatchHitRecord>(kind::WATCH_HIT, pid_tgid);
     emit::take_stack(cpu, &mut header, registers, process);
-    let record = WatchHitRecord { header, address, ip: registers.ip };
+    let record = WatchHitRecord {
+        header,
+        address,
+        ip: registers.ip,
+    };
     let group = Group {
         code: 0,
         pte_class: 0,

@@ -161,11 +161,6 @@ impl Pipeline {
         }
     }
 
-    /// Hands buffered lines to the system.
-    pub fn flush(&mut self) {
-        self.recorder.flush();
-    }
-
     /// Events told so far.
     pub const fn events(&self) -> u64 {
         self.events

@@ -54,7 +54,6 @@ impl Watched {
             Range {
                 start,
                 pages: end.saturating_sub(start) / PAGE,
-                tgid: 0,
                 cursor: 0,
             }
         };
