@@ -15,6 +15,7 @@ mod options;
 mod order;
 pub mod outcome;
 mod pipeline;
+mod processes;
 mod progress;
 pub mod settings;
 mod stacks;

@@ -12,7 +12,7 @@ use map_trace_common::record::{
 };
 
 use super::calls;
-use super::faults::{Faults, Followed, Held};
+use super::faults::{Faults, Followed, Held, Returned};
 use super::limiter::Limiter;
 use super::members::Members;
 use super::modules;
@@ -54,6 +54,7 @@ pub struct Pipeline {
     pub spaces: Spaces,
     pub stacks: Stacks,
     faults: Faults,
+    returned: Returned,
     limiter: Limiter,
     recorder: Recorder,
     ptes: PteContext,
@@ -83,6 +84,7 @@ impl Pipeline {
             spaces: Spaces::new(),
             stacks,
             faults: Faults::default(),
+            returned: Returned::default(),
             limiter: Limiter::new(detail),
             recorder,
             ptes,
@@ -267,7 +269,12 @@ impl Pipeline {
 
     fn tell_fault(&mut self, held: Held, followed: Option<Followed>) {
         let record = held.record;
-        let event = held.event(followed, &self.spaces, &self.ptes, self.start_ns);
+        let event = held.event(
+            followed,
+            &self.spaces,
+            &self.ptes,
+            (&self.returned, self.start_ns),
+        );
         self.members.learn(&record, event.cause);
         self.store(&TraceLine::PageFault(Box::new(event)));
     }
@@ -293,6 +300,7 @@ impl Pipeline {
         let old_prot = self.old_prot(record);
         if let Some(call) = calls::mapping_call(record) {
             self.spaces.call(header.tgid, &call);
+            self.returned.note(record);
         }
         let around = calls::Around {
             start_ns: self.start_ns,
@@ -437,7 +445,11 @@ impl Pipeline {
 
     fn side_band(&mut self, record: SideBandRecord) {
         match record {
-            SideBandRecord::Exec(exec) => self.spaces.exec_started(exec.tgid, exec.time_ns),
+            // The side band of `attach` tells of every process of the machine.
+            SideBandRecord::Exec(exec) if self.spaces.space(exec.tgid).is_some() => {
+                self.spaces.exec_started(exec.tgid, exec.time_ns);
+            }
+            SideBandRecord::Exec(_) => {}
             SideBandRecord::Mapping(mapping) => {
                 self.spaces.report(&Arc::new(side_band_mapping(mapping)));
             }

@@ -68,9 +68,15 @@ impl MappingCall {
 }
 
 impl Space {
-    /// Applies a call at its return. Calls over before the address space began are ignored.
+    /// Applies a call at its return. Calls of the time before the address space began are ignored.
     pub fn call(&mut self, call: &MappingCall) {
-        if self.lost || call.exit_ns < self.born_ns {
+        // A thread that was in a call when another one called exec was in the old address space.
+        let of_ns = if self.from_snapshot {
+            call.exit_ns
+        } else {
+            call.enter_ns
+        };
+        if self.lost || of_ns < self.born_ns {
             return;
         }
         match call.call {

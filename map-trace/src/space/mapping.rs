@@ -80,6 +80,14 @@ pub struct Backing {
 }
 
 impl Backing {
+    /// No file, only a name.
+    pub(super) fn named(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            name: Some(name.into()),
+            ..Self::default()
+        })
+    }
+
     /// Nothing known of the two contradicts that they are the same file.
     fn may_be(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
@@ -191,7 +199,9 @@ impl Vma {
     /// differ.
     pub(super) fn same_memory(&self, other: &Self) -> bool {
         let files = match (&self.backing, &other.backing) {
-            _ if self.kind == VmaKind::Anon && self.from_device() != other.from_device() => false,
+            _ if self.kind == VmaKind::Anon && self.names_a_device() != other.names_a_device() => {
+                false
+            }
             (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.may_be(b),
             _ => true,
         };
@@ -203,7 +213,7 @@ impl Vma {
 
     /// Anonymous memory of /dev/zero or the hugetlb pool, which keeps that name; other anonymous memory has
     /// none, or one its owner gave it.
-    fn from_device(&self) -> bool {
+    fn names_a_device(&self) -> bool {
         self.name().is_some_and(|name| name.starts_with('/'))
     }
 

@@ -34,7 +34,7 @@ impl Ordered {
     }
 
     /// Mappings that start at or above `address`, upwards.
-    pub(super) fn from(&self, address: u64) -> impl Iterator<Item = &Vma> {
+    pub(super) fn upwards(&self, address: u64) -> impl Iterator<Item = &Vma> {
         self.by_start.range(address..).map(|(_, vma)| vma)
     }
 

@@ -29,9 +29,21 @@ pub fn wait(pid: u32) -> io::Result<bool> {
 /// # Errors
 /// What kill(2) answered.
 pub fn go_on(pid: u32) -> io::Result<()> {
+    send(pid, libc::SIGCONT)
+}
+
+/// Ends the stopped child, which has not run an instruction of its program.
+///
+/// # Errors
+/// What kill(2) answered.
+pub fn end(pid: u32) -> io::Result<()> {
+    send(pid, libc::SIGKILL)
+}
+
+fn send(pid: u32, signal: i32) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: takes two integers.
-    match unsafe { libc::kill(pid, libc::SIGCONT) } {
+    match unsafe { libc::kill(pid, signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

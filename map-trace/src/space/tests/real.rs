@@ -8,6 +8,7 @@ mod both;
 mod child;
 mod plan;
 mod side_band;
+mod stack;
 
 use child::{Outcome, run};
 use plan::{Step, plan};

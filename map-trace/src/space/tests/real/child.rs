@@ -139,7 +139,7 @@ fn share() -> *mut Shared {
 
 /// An address with nothing mapped for a good way on either side. Another thread of this process may map
 /// there before the fork; the child's first smaps shows it and the replay starts from that.
-fn find_room() -> u64 {
+pub fn find_room() -> u64 {
     let bytes = (ARENA_PAGES * PAGE * 16) as usize;
     // SAFETY: a new mapping, unmapped again at once.
     let at = unsafe {
