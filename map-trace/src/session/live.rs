@@ -273,6 +273,10 @@ impl<'a> Session<'a> {
         let failed = |why: io::Error| Error::failed("cannot wait for the program", why);
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        // Whoever attaches has to know from when on something is recorded.
+        if running.is_none() && !self.settings.screen.quiet {
+            eprintln!("map-trace: recording; Ctrl-C ends the recording");
+        }
         let pidfd = running.as_deref().map(pidfd).transpose().map_err(failed)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
