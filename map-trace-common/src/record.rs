@@ -68,6 +68,8 @@ pub mod flag {
     pub const LAST_THREAD: u32 = 64;
     /// The signal was generated but not delivered (blocked, ignored, or the thread died first).
     pub const UNDELIVERED: u32 = 128;
+    /// The fault waited for a disk.
+    pub const MAJOR: u32 = 512;
     /// The new process is followed.
     pub const FOLLOWED: u32 = 256;
 }

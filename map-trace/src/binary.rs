@@ -11,14 +11,19 @@
 //!
 //! Addresses here are as stated in the file (svma), without the load bias of a process.
 
+pub mod disasm;
 mod dwarf;
 mod elf;
 mod facts;
 mod go;
 mod image;
 mod jit;
+pub mod layout;
 pub mod name;
+pub mod probe_place;
 mod prologue;
+pub mod reach;
+mod relocations;
 mod return_slot;
 pub mod stack;
 pub mod symbolizer;
@@ -41,6 +46,7 @@ use dwarf::Dwarf;
 use elf::Elf;
 use go::{BuildInfo, GoTable};
 use image::Image;
+use relocations::Relocations;
 use symbols::Symbols;
 use unwind::Cfi;
 
@@ -98,6 +104,7 @@ pub struct Binary {
     dwarf: Dwarf,
     facts: OnceLock<BinaryFacts>,
     build_id: OnceLock<Option<String>>,
+    relocations: OnceLock<Relocations>,
 }
 
 impl Binary {
@@ -129,6 +136,7 @@ impl Binary {
             dwarf: Dwarf::new(),
             facts: OnceLock::new(),
             build_id: OnceLock::new(),
+            relocations: OnceLock::new(),
         })
     }
 
@@ -175,6 +183,19 @@ impl Binary {
     pub fn read(&self, svma: u64, buffer: &mut [u8]) -> Option<()> {
         let (offset, room) = self.elf.offset_of(svma)?;
         (buffer.len() as u64 <= room).then(|| self.elf.image.read(offset, buffer))?
+    }
+
+    /// The pointer stored at an address, as the loader leaves it with a load bias of zero. Zero in the file
+    /// may be a pointer that only a relocation holds (GNU ld).
+    pub fn pointer(&self, svma: u64) -> Option<u64> {
+        let word = self.elf.word(svma)?;
+        if word != 0 {
+            return Some(word);
+        }
+        let relocations = self
+            .relocations
+            .get_or_init(|| Relocations::read(&self.elf));
+        Some(relocations.at(svma).unwrap_or(0))
     }
 
     /// True for an address in an executable segment.
@@ -257,6 +278,11 @@ impl Binary {
         }
     }
 
+    /// The first address of the Go function an address lies in.
+    fn go_start(&self, svma: u64) -> Option<u64> {
+        Some(self.go()?.function_at(svma)?.start)
+    }
+
     /// What the code at an address is, innermost inlined function first; nothing when unknown. For a
     /// return address the caller passes the address minus one, which is inside the call.
     pub fn frames(&self, svma: u64, out: &mut Vec<CodeFrame>) {
@@ -333,6 +359,11 @@ impl Binary {
     fn cfi(&self) -> Option<&Cfi> {
         self.cfi.get_or_init(|| Cfi::find(&self.elf)).as_ref()
     }
+}
+
+/// An address or offset in the files' notation: a hexadecimal string.
+pub(crate) fn hex<S: serde::Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{value:#x}"))
 }
 
 fn function(found: symbols::Found) -> Function {

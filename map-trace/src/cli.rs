@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod explain;
 mod export;
+mod inspect;
 mod print;
 mod record;
 mod report;
@@ -46,6 +47,7 @@ enum Command {
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
+    Inspect(inspect::InspectArgs),
     Explain(explain::ExplainArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -58,6 +60,7 @@ impl Command {
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),
+            Self::Inspect(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Doctor(args) => args.run(),
         }

@@ -6,7 +6,7 @@
 use aya_ebpf::macros::perf_event;
 use aya_ebpf::programs::PerfEventContext;
 use map_trace_common::limits::FAULT_SLOTS;
-use map_trace_common::record::{FaultEndRecord, kind};
+use map_trace_common::record::{FaultEndRecord, flag, kind};
 
 use crate::emit;
 use crate::maps::FAULTS;
@@ -32,18 +32,31 @@ pub fn begin(pid_tgid: u64, start_ns: u64) {
 
 #[perf_event]
 pub fn fault_end(_ctx: PerfEventContext) -> u32 {
-    let pid_tgid = task::pid_tgid();
-    if let Some(fault) = FAULTS.get_ptr_mut(slot(pid_tgid)) {
-        // SAFETY: a map value.
-        let start_ns = unsafe {
-            if (*fault).pid_tgid != pid_tgid {
-                return 0;
-            }
-            (*fault).pid_tgid = 0;
-            (*fault).start_ns
-        };
-        let header = emit::header::<FaultEndRecord>(kind::FAULT_END, pid_tgid);
-        emit::supplement(&FaultEndRecord { header, start_ns });
-    }
+    end(0);
     0
+}
+
+#[perf_event]
+pub fn fault_end_major(_ctx: PerfEventContext) -> u32 {
+    end(flag::MAJOR);
+    0
+}
+
+#[inline(always)]
+fn end(flags: u32) {
+    let pid_tgid = task::pid_tgid();
+    let Some(fault) = FAULTS.get_ptr_mut(slot(pid_tgid)) else {
+        return;
+    };
+    // SAFETY: a map value.
+    let start_ns = unsafe {
+        if (*fault).pid_tgid != pid_tgid {
+            return;
+        }
+        (*fault).pid_tgid = 0;
+        (*fault).start_ns
+    };
+    let mut header = emit::header::<FaultEndRecord>(kind::FAULT_END, pid_tgid);
+    header.flags = flags;
+    emit::supplement(&FaultEndRecord { header, start_ns });
 }

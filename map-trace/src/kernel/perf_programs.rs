@@ -59,11 +59,11 @@ impl PerfPrograms {
         target: Target,
     ) -> Result<(), PerfProgramError> {
         let what = "the ends of faults";
-        let program = program(object, "fault_end")?;
-        for (event, period) in [
-            (Software::PAGE_FAULTS_MIN, MINOR_PERIOD),
-            (Software::PAGE_FAULTS_MAJ, 1),
+        for (name, event, period) in [
+            ("fault_end", Software::PAGE_FAULTS_MIN, MINOR_PERIOD),
+            ("fault_end_major", Software::PAGE_FAULTS_MAJ, 1),
         ] {
+            let program = program(object, name)?;
             let mut builder = builder(event, target, what)?;
             builder.sample_period(period);
             self.open(&builder, program, what)?;

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use map_trace_common::record::{MemoryCallRecord, PageFaultRecord, flag, kind};
+use map_trace_common::record::{FaultEndRecord, MemoryCallRecord, PageFaultRecord, flag, kind};
 
 use crate::cause::{Classified, FaultInputs, PteFacts, classify};
 use crate::model::event::{Context, Mode, PageFaultEvent};
@@ -26,6 +26,8 @@ pub struct Held {
     pub context: Context,
     /// Time the kernel took, when it was measured.
     pub stall_ns: Option<u64>,
+    /// It waited for a disk. The ends of all such faults are told, so what is not told did not.
+    major: bool,
 }
 
 /// The signal that followed a fault on its thread.
@@ -122,6 +124,7 @@ impl Faults {
             place,
             context,
             stall_ns: None,
+            major: false,
         };
         if self.held.len() >= MAX_HELD {
             return Some(held);
@@ -135,11 +138,13 @@ impl Faults {
     }
 
     /// How long the thread's fault took.
-    pub fn stalled(&mut self, tid: u32, start_ns: u64, stall_ns: u64) {
-        if let Some(held) = self.held.get_mut(&tid)
+    pub fn stalled(&mut self, record: &FaultEndRecord) {
+        let FaultEndRecord { header, start_ns } = *record;
+        if let Some(held) = self.held.get_mut(&header.tid)
             && held.record.header.ktime_ns == start_ns
         {
-            held.stall_ns = Some(stall_ns);
+            held.stall_ns = Some(header.ktime_ns.saturating_sub(start_ns));
+            held.major = header.flags & flag::MAJOR != 0;
         }
     }
 
@@ -205,6 +210,7 @@ impl Held {
             .map(|followed| (followed.signal, followed.code));
         let inputs = |place: &Place| FaultInputs {
             mapping_in_flight: in_flight,
+            major: Some(self.major),
             followed_by_signal: signal,
             ..FaultInputs::new(
                 FaultCode(record.error_code),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use map_trace_common::record::{
     ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, PteSampleRecord,
-    SignalRecord, WatchHitRecord, flag,
+    SignalRecord, WatchHitRecord, flag, kind,
 };
 
 use super::calls;
@@ -28,7 +28,7 @@ use crate::model::event::{
 };
 use crate::model::pte::{PteContext, PteLevel};
 use crate::model::summary::Executable;
-use crate::model::{Address, Pte, signal};
+use crate::model::{Address, Prot, Pte, signal};
 use crate::space::{Device, ExecFacts, SideBandMapping, Spaces};
 
 /// Executables listed at most.
@@ -36,6 +36,13 @@ const MAX_EXECUTABLES: usize = 256;
 
 /// What waits for its turn.
 enum Item {
+    /// A mapping call was entered: time to look at what it is about to change. The side band tells of the
+    /// change before the call returns.
+    Entered {
+        tgid: u32,
+        tid: u32,
+        address: u64,
+    },
     Record(Record),
     SideBand(SideBandRecord),
 }
@@ -55,6 +62,10 @@ pub struct Pipeline {
     pub stacks: Stacks,
     faults: Faults,
     returned: Returned,
+    /// Protection at the address of the call a thread is in, as it was at its entry.
+    entered: HashMap<u32, Option<Prot>>,
+    /// Everything up to here has been told.
+    released_ns: u64,
     limiter: Limiter,
     recorder: Recorder,
     ptes: PteContext,
@@ -85,6 +96,8 @@ impl Pipeline {
             stacks,
             faults: Faults::default(),
             returned: Returned::default(),
+            entered: HashMap::new(),
+            released_ns: 0,
             limiter: Limiter::new(detail),
             recorder,
             ptes,
@@ -114,6 +127,7 @@ impl Pipeline {
             }
             Ok(record) => {
                 self.note_life(&record);
+                self.note_entry(&record);
                 let event = !matches!(record, Record::FaultEnd(_));
                 self.order.push(effective_ns(&record), Item::Record(record));
                 event
@@ -122,6 +136,23 @@ impl Pipeline {
                 self.trouble.undecodable += 1;
                 true
             }
+        }
+    }
+
+    fn note_entry(&mut self, record: &Record) {
+        if let Record::MemoryCall(call) = record
+            && changes_existing(call)
+            && call.header.ktime_ns > self.released_ns
+        {
+            let Header {
+                tgid,
+                tid,
+                ktime_ns,
+                ..
+            } = call.header;
+            let address = call.args[0];
+            self.order
+                .push(ktime_ns, Item::Entered { tgid, tid, address });
         }
     }
 
@@ -155,8 +186,14 @@ impl Pipeline {
 
     /// Tells everything that happened up to a time before which nothing can still arrive.
     pub fn release(&mut self, up_to_ns: u64) {
+        self.released_ns = self.released_ns.max(up_to_ns);
         while let Some(item) = self.order.pop(up_to_ns) {
             match item {
+                Item::Entered { tgid, tid, address } => {
+                    let place = self.spaces.place(tgid, address);
+                    let vma = place.vma.filter(|_| place.certain && !place.below_stack);
+                    self.entered.insert(tid, vma.map(|vma| vma.prot));
+                }
                 Item::Record(record) => self.tell(record),
                 Item::SideBand(record) => self.side_band(record),
             }
@@ -186,11 +223,7 @@ impl Pipeline {
             Record::Fork(record) => self.fork(&record),
             Record::Exec(record) => self.exec(&record),
             Record::Exit(record) => self.exit(&record),
-            Record::FaultEnd(record) => {
-                let end = record.header;
-                let stall_ns = end.ktime_ns.saturating_sub(record.start_ns);
-                self.faults.stalled(end.tid, record.start_ns, stall_ns);
-            }
+            Record::FaultEnd(record) => self.faults.stalled(&record),
             Record::PteSample(record) => self.pte_sample(&record),
             Record::WatchHit(record) => self.watch_hit(&record),
             Record::Stack(stack) => self.stacks.keep(stack),
@@ -297,7 +330,7 @@ impl Pipeline {
         let header = record.header;
         self.settle(header.tid, None);
         let context = self.context(&header);
-        let old_prot = self.old_prot(record);
+        let old_prot = self.entered.remove(&header.tid).flatten();
         if let Some(call) = calls::mapping_call(record) {
             self.spaces.call(header.tgid, &call);
             self.returned.note(record);
@@ -311,22 +344,6 @@ impl Pipeline {
         if let Some(line) = calls::line(header.kind, event) {
             self.store(&line);
         }
-    }
-
-    /// Protection of the first page of the range before the call; a mapping the kernel chose has none.
-    fn old_prot(&self, record: &MemoryCallRecord) -> Option<crate::model::Prot> {
-        use map_trace_common::record::kind;
-        let changes = matches!(
-            record.header.kind,
-            kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE
-        );
-        let fixed =
-            record.header.kind == kind::MMAP && record.args[3] & libc::MAP_FIXED as u64 != 0;
-        if !changes && !fixed {
-            return None;
-        }
-        let place = self.spaces.place(record.header.tgid, record.args[0]);
-        place.vma.filter(|_| !place.below_stack).map(|vma| vma.prot)
     }
 
     fn signal(&mut self, record: &SignalRecord) {
@@ -506,6 +523,15 @@ pub fn no_stack() -> Context {
         map: None,
         goroutine: None,
         stack: None,
+    }
+}
+
+/// Whether a call changes mappings that its address argument names; where the kernel chooses there are none.
+fn changes_existing(call: &MemoryCallRecord) -> bool {
+    match call.header.kind {
+        kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE => true,
+        kind::MMAP => call.args[3] & libc::MAP_FIXED as u64 != 0,
+        _ => false,
     }
 }
 
