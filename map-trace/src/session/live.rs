@@ -290,6 +290,10 @@ impl<'a> Session<'a> {
     /// Pumps until the program and its children have ended or somebody stops the recording.
     async fn watch(&mut self, mut running: Option<&mut Running>, stops: &mut Stops) -> Result<End> {
         let failed = |why: io::Error| Error::failed("cannot wait for the program", why);
+        // Whoever attaches has to know from when on something is recorded.
+        if running.is_none() && !self.settings.screen.quiet {
+            eprintln!("map-trace: recording; Ctrl-C ends the recording");
+        }
         let pidfd = running.as_deref().map(pidfd).transpose().map_err(failed)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
