@@ -15,9 +15,11 @@ mod options;
 mod order;
 pub mod outcome;
 mod pipeline;
+mod processes;
 mod progress;
 pub mod settings;
 mod stacks;
+mod watched;
 
 pub use live::{attach, run};
 pub use outcome::{ProgramStatus, RunOutcome};

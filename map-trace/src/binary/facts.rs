@@ -162,7 +162,7 @@ pub(super) fn build_id(elf: &Elf) -> Option<String> {
 }
 
 /// `NT_GNU_BUILD_ID` in hex.
-pub(super) fn gnu_build_id(elf: &Elf) -> Option<String> {
+fn gnu_build_id(elf: &Elf) -> Option<String> {
     let id = elf.note(b"GNU\0", 3)?;
     (!id.is_empty()).then(|| id.iter().map(|byte| format!("{byte:02x}")).collect())
 }

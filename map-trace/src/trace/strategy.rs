@@ -146,6 +146,7 @@ fn page_fault() -> impl Strategy<Value = TraceLine> {
                     vma,
                     cause,
                     cause_reason,
+                    interrupted: false,
                     context,
                     stall_ns,
                 }))
@@ -316,6 +317,8 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
                 cause_reason,
                 signal,
                 vma,
+                pte: None,
+                on: None,
                 duration_ns,
                 durations,
                 context,
