@@ -4,11 +4,13 @@
 
 mod attach;
 mod color;
+mod completions;
 mod diff;
 mod doctor;
 mod explain;
 mod export;
 mod inspect;
+mod man;
 mod print;
 mod record;
 mod report;
@@ -50,6 +52,10 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Explain(explain::ExplainArgs),
     Doctor(doctor::DoctorArgs),
+    #[command(hide = true)]
+    Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 impl Command {
@@ -63,6 +69,8 @@ impl Command {
             Self::Inspect(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Doctor(args) => args.run(),
+            Self::Completions(args) => args.run(),
+            Self::Man(args) => args.run(),
         }
     }
 }

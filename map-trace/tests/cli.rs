@@ -355,3 +355,24 @@ fn what_cannot_be_inspected_is_said_in_one_line() {
         assert!(told.contains(word), "{told}");
     }
 }
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, errors) = ran(&["completions", shell]);
+        assert_eq!((code, errors.as_str()), (0, ""), "{shell}");
+        assert!(
+            script.contains("inspect") && script.contains("reach"),
+            "{shell}"
+        );
+    }
+    let (code, page, _) = ran(&["man"]);
+    assert_eq!(code, 0);
+    assert!(page.contains(".TH") && page.contains("inspect"));
+    let (code, page, _) = ran(&["man", "inspect"]);
+    assert_eq!(code, 0);
+    assert!(page.contains("reach"), "{page}");
+    complaint(ran(&["man", "nosuch"]), 2);
+    let (_, help, _) = ran(&["--help"]);
+    assert!(!help.contains("completions") && !help.contains("manual page"));
+}
