@@ -32,6 +32,7 @@ fn a_watchpoint_sees_every_write_and_who_wrote() {
         .option("counter")
         .traced()
         .sound();
+    assert_eq!(traced.status(), 0, "{}", traced.stderr());
     assert_eq!(traced.said.number("writes"), 1000);
     let hits = hits(&traced);
     assert_eq!(hits.len(), 1000);

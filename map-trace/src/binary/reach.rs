@@ -6,7 +6,8 @@
 //! a constant in rax, or through one shared `Syscall6` whose callers put the constant there.
 //!
 //! What is left out is said: indirect calls (a key's hash and equality functions, interface methods) are
-//! counted and not followed. A way is told with the least that must happen for it: ordinary work, then
+//! counted and not followed; what a function sets going elsewhere (goroutines, threads, signal handlers)
+//! is not its own doing. A way is told with the least that must happen for it: ordinary work, then
 //! write barriers (a collection is running), then growth of the stack, then a panic or fatal error.
 
 mod gate;
@@ -18,7 +19,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::Serialize;
 
-use super::Binary;
+use super::{Binary, Function as Named};
 use gate::GATES;
 use node::{Raw, Rax};
 
@@ -175,10 +176,11 @@ impl CallGraph {
     }
 
     /// The gates whose functions are linked in.
-    pub fn gates(&self) -> impl Iterator<Item = &'static Gate> {
+    pub fn gates(&self) -> Vec<&'static Gate> {
         GATES
             .iter()
             .filter(|gate| self.functions.iter().any(|f| f.name == gate.function))
+            .collect()
     }
 }
 
@@ -237,7 +239,10 @@ fn sites(raw: &Raw, by_start: &HashMap<u64, usize>, carriers: &HashSet<usize>) -
 /// Which function an address belongs to, remembered.
 struct Starts<'a> {
     binary: &'a Binary,
-    known: HashMap<u64, Option<u64>>,
+    /// First addresses by any address.
+    starts: HashMap<u64, Option<u64>>,
+    /// Functions by first address.
+    functions: HashMap<u64, Option<Named>>,
     /// The program has C code, which may do anything.
     cgo: bool,
 }
@@ -245,19 +250,35 @@ struct Starts<'a> {
 impl<'a> Starts<'a> {
     fn new(binary: &'a Binary) -> Self {
         let mut cgo = false;
-        binary.go_names(&mut |name| cgo |= name.starts_with("runtime/cgo."));
+        // Its own function that C calls back through, and the package's Go functions.
+        binary
+            .go_names(&mut |name| cgo |= name == "crosscall2" || name.starts_with("runtime/cgo."));
         Self {
             binary,
-            known: HashMap::new(),
+            starts: HashMap::new(),
+            functions: HashMap::new(),
             cgo,
         }
     }
 
     /// The first address of the Go function an address lies in.
     fn of(&mut self, svma: u64) -> Option<u64> {
+        let binary = self.binary;
         *self
-            .known
+            .starts
             .entry(svma)
-            .or_insert_with(|| self.binary.go_start(svma))
+            .or_insert_with(|| binary.go_start(svma))
+    }
+
+    /// The function that begins at an address.
+    fn function(&mut self, start: u64) -> Option<Named> {
+        let binary = self.binary;
+        let found = self.functions.entry(start);
+        found.or_insert_with(|| binary.function_at(start)).clone()
+    }
+
+    fn name_is(&mut self, start: u64, wanted: impl Fn(&str) -> bool) -> bool {
+        self.function(start)
+            .is_some_and(|function| wanted(&function.name))
     }
 }

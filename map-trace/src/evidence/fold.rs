@@ -98,7 +98,7 @@ impl Fold {
             context.stack.is_some(),
         );
         self.code(Some(event.mode), event.error_code, 1);
-        if witness::is_refused(event.cause, event.address) {
+        if event.interrupted || witness::is_refused(event.cause, event.address) {
             self.refused = self.refused.saturating_add(1);
         }
     }

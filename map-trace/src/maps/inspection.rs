@@ -234,14 +234,14 @@ fn reach(binary: &Binary, calls: &[SystemCall], told: &mut Inspection) {
             .iter()
             .map(|call| CallReach {
                 call: call.name.clone(),
-                reach: graph.reach(function.address, Some(call.number)),
+                reach: graph.reach(function.address, call.number),
             })
             .collect();
     }
     told.calls = Some(Calls {
         functions: graph.len(),
         incomplete: graph.incomplete().map(str::to_owned),
-        gates: graph.gates().collect(),
+        gates: graph.gates(),
         calls: calls
             .iter()
             .map(|call| CallSites {

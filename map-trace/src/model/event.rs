@@ -146,6 +146,10 @@ pub struct PageFaultEvent {
     /// Which rule decided, or why none could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause_reason: Option<String>,
+    /// A signal interrupted the kernel at it: the page was still not there when the thread came back, at
+    /// its next fault. Such a fault is neither minor nor major.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     #[serde(flatten)]
     pub context: Context,
     /// How long the kernel took to handle it; null when not measured.

@@ -30,6 +30,7 @@ pub fn text(told: &Inspection) -> String {
         functions(told, &mut out);
     }
     absent(told, &mut out);
+    reach::table(told, &mut out);
     if let Some(layouts) = &told.layouts {
         layouts_text(layouts, &mut out);
     }
@@ -58,7 +59,8 @@ fn head(told: &Inspection, out: &mut String) {
         (false, false) => "static",
     };
     let stripped = if told.stripped { ", stripped" } else { "" };
-    push(out, &format!("map-trace: {} ({what})\n", told.path));
+    push(out, &format!("map-trace: {} ({what})", told.path));
+    out.push('\n');
     push(out, &format!("  {}, {kind}{stripped}", told.machine));
     if let Some(id) = &told.build_id {
         push(out, &format!("  build id {id}"));
@@ -79,7 +81,7 @@ fn head(told: &Inspection, out: &mut String) {
 }
 
 fn functions(told: &Inspection, out: &mut String) {
-    let mut head = vec![
+    let head = [
         "operation",
         "function",
         "address",
@@ -88,15 +90,6 @@ fn functions(told: &Inspection, out: &mut String) {
         "ns",
         "returns",
     ];
-    let calls = told.calls.as_ref();
-    let names = calls.map_or_else(Vec::new, |calls| {
-        calls
-            .calls
-            .iter()
-            .map(|sites| clean(&sites.call.name))
-            .collect()
-    });
-    head.extend(names.iter().map(String::as_str));
     let mut grid = Grid::new(&head, &[3, 5, 6]);
     let mut last = "";
     for function in &told.functions {
@@ -113,20 +106,14 @@ fn functions(told: &Inspection, out: &mut String) {
         ];
         last = operation;
         cells.extend(probe_cells(function));
-        cells.extend(function.reach.iter().map(|reach| reach::cell(&reach.reach)));
         grid.row(cells);
     }
     let count = told.functions.len() + told.functions_left_out;
     push(out, &format!("\n  Map functions: {}", number(count as u64)));
     out.push_str(&grid.text());
     if told.functions_left_out > 0 {
-        push(
-            out,
-            &format!(
-                "  and {} more, not looked at",
-                number(told.functions_left_out as u64)
-            ),
-        );
+        let left = number(told.functions_left_out as u64);
+        push(out, &format!("    and {left} more, not looked at"));
     }
     legend(told, out);
 }
@@ -176,7 +163,7 @@ fn legend(told: &Inspection, out: &mut String) {
     let entries = || places().filter_map(|p| p.entry.as_ref());
     let mut lines = Vec::new();
     if !told.functions.is_empty() {
-        lines.push("probe at: the instruction passed once a call that costs least; ns: one hit, as measured on Linux 6.18 under KVM".to_owned());
+        lines.push("probe at: the cheapest instruction that every call passes once; ns: a hit, as seen on Linux 6.18 under KVM".to_owned());
     }
     if entries().any(|e| e.counting == Counting::ExactUnlessFlags) {
         lines.push(
@@ -192,7 +179,6 @@ fn legend(told: &Inspection, out: &mut String) {
     if places().any(|p| !p.exits_complete) {
         lines.push("?: not every way out was found".to_owned());
     }
-    lines.extend(reach::legend(told));
     for line in lines {
         wrap(out, "    ", "      ", line.split(' '));
     }

@@ -28,6 +28,7 @@ pub struct Held {
     pub stall_ns: Option<u64>,
     /// It waited for a disk. The ends of all such faults are told, so what is not told did not.
     major: bool,
+    interrupted: bool,
 }
 
 /// The signal that followed a fault on its thread.
@@ -125,6 +126,7 @@ impl Faults {
             context,
             stall_ns: None,
             major: false,
+            interrupted: false,
         };
         if self.held.len() >= MAX_HELD {
             return Some(held);
@@ -135,6 +137,19 @@ impl Faults {
     /// The thread's fault, which now has its end.
     pub fn take(&mut self, tid: u32) -> Option<Held> {
         self.held.remove(&tid)
+    }
+
+    /// The thread faults again: when at the same page with the same code and the same entry, and nothing
+    /// told that the first was done, then it was not (arch/x86/mm/fault.c, `fault_signal_pending`).
+    pub fn again(&mut self, next: &PageFaultRecord) {
+        if let Some(held) = self.held.get_mut(&next.header.tid) {
+            let first = &held.record;
+            held.interrupted = held.stall_ns.is_none()
+                && first.address == next.address
+                && first.error_code == next.error_code
+                && (first.pte, first.pte_level) == (next.pte, next.pte_level)
+                && first.header.flags & flag::PTE_UNREAD == 0;
+        }
     }
 
     /// How long the thread's fault took.
@@ -186,6 +201,7 @@ impl Held {
             vma: vma.map(crate::space::Vma::facts),
             cause: classified.cause,
             cause_reason: Some(reason(&classified)),
+            interrupted: self.interrupted,
             context: self.context,
             stall_ns: self.stall_ns,
         }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::footer::{self, Ending};
@@ -128,6 +128,22 @@ enum End {
     Stopped(String, Option<Waited>),
 }
 
+/// The signals that end a recording, caught.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    fn catch() -> Result<Self> {
+        let failed = |why: io::Error| Error::failed("cannot watch for signals", why);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+}
+
 /// A recording with every probe armed.
 struct Session<'a> {
     settings: &'a RecordSettings,
@@ -210,20 +226,23 @@ impl<'a> Session<'a> {
 
     /// Records running processes until the end.
     async fn follow(mut self) -> Result<RunOutcome> {
+        let mut stops = Stops::catch()?;
         if watches(self.settings) {
             self.arm_watches(self.targets.first().map_or(0, |target| target.pid))?;
         }
-        let end = self.watch(None).await?;
+        let end = self.watch(None, &mut stops).await?;
         self.finish(end, None)
     }
 
     /// Releases the child and records until the end.
     async fn launch(mut self, suspended: Suspended) -> Result<RunOutcome> {
+        // Before the program runs: whoever waits for it to say something may signal us at once.
+        let mut stops = Stops::catch()?;
         let mut running = suspended.release()?;
         if watches(self.settings) {
             self.watch_memory(running.pid())?;
         }
-        let end = self.watch(Some(&mut running)).await?;
+        let end = self.watch(Some(&mut running), &mut stops).await?;
         self.finish(end, Some(&running))
     }
 
@@ -269,10 +288,8 @@ impl<'a> Session<'a> {
     }
 
     /// Pumps until the program and its children have ended or somebody stops the recording.
-    async fn watch(&mut self, mut running: Option<&mut Running>) -> Result<End> {
+    async fn watch(&mut self, mut running: Option<&mut Running>, stops: &mut Stops) -> Result<End> {
         let failed = |why: io::Error| Error::failed("cannot wait for the program", why);
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         // Whoever attaches has to know from when on something is recorded.
         if running.is_none() && !self.settings.screen.quiet {
             eprintln!("map-trace: recording; Ctrl-C ends the recording");
@@ -297,8 +314,8 @@ impl<'a> Session<'a> {
                         self.pipeline.bury(pid);
                     }
                 }
-                _ = interrupt.recv() => return self.stopped("SIGINT", running, ended).await,
-                _ = terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
+                _ = stops.interrupt.recv() => return self.stopped("SIGINT", running, ended).await,
+                _ = stops.terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
             }
             self.pump();
             if roll_call.elapsed() >= ROLL_CALL {

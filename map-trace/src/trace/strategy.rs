@@ -146,6 +146,7 @@ fn page_fault() -> impl Strategy<Value = TraceLine> {
                     vma,
                     cause,
                     cause_reason,
+                    interrupted: false,
                     context,
                     stall_ns,
                 }))

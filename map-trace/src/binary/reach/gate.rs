@@ -31,17 +31,45 @@ pub(super) const GATES: &[Gate] = &[
     },
     // runtime/cgocall.go. The runtime's own calls into C start threads and map memory.
     Gate {
+        function: "runtime.cgocall",
+        only: "C code, which is not looked at",
+    },
+    Gate {
         function: "runtime.asmcgocall",
-        only: "in C code, which is not looked at",
+        only: "C code, which is not looked at",
     },
 ];
 
-/// The door to C.
-pub(super) const INTO_C: &str = "runtime.asmcgocall";
+/// The doors to C. Without C code in the program nothing is behind them (runtime/cgocall.go: cgocall
+/// throws).
+pub(super) const INTO_C: [&str; 2] = ["runtime.asmcgocall", "runtime.cgocall"];
+
+/// The gate a function is.
+pub(super) fn gate(name: &str) -> Option<&'static Gate> {
+    GATES.iter().find(|gate| gate.function == name)
+}
+
+/// Starts a goroutine with the closure it is given (runtime/proc.go).
+pub(super) const NEW_GOROUTINE: &str = "runtime.newproc";
+
+/// Functions that code refers to only for the kernel to run them later: where a thread begins, signal
+/// handlers (runtime/os_linux.go: newosproc, setsig).
+pub(super) fn is_run_elsewhere(name: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        "runtime.mstart",
+        "runtime.mstart_stub",
+        "runtime.sigtramp",
+        "runtime.cgoSigtramp",
+        "runtime.sighandler",
+        "runtime.sigprofNonGo",
+        "runtime.sigreturn__sigaction",
+    ];
+    NAMES.contains(&name)
+}
 
 /// What must happen for a function to be called.
 pub(super) fn through(name: &str) -> Through {
-    const PANIC: [&str; 10] = [
+    const PANIC: [&str; 11] = [
         "runtime.panic",
         "runtime.gopanic",
         "runtime.goPanic",
@@ -52,6 +80,8 @@ pub(super) fn through(name: &str) -> Through {
         "runtime.badsystemstack",
         "runtime.dopanic",
         "runtime.unwindm",
+        // Makes the value of the panic over a key that cannot be hashed.
+        "runtime.mapKeyError",
     ];
     let Some(rest) = name.strip_prefix("runtime.") else {
         return Through::Work;
@@ -60,7 +90,10 @@ pub(super) fn through(name: &str) -> Through {
         Through::Panic
     } else if rest.starts_with("morestack") || rest == "newstack" {
         Through::StackGrowth
-    } else if rest.starts_with("gcWriteBarrier") || rest.starts_with("wbBufFlush") {
+    } else if ["gcWriteBarrier", "wbBufFlush", "bulkBarrier"]
+        .iter()
+        .any(|prefix| rest.starts_with(prefix))
+    {
         Through::WriteBarrier
     } else {
         Through::Work

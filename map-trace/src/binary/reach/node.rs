@@ -7,7 +7,7 @@ use iced_x86::{
 };
 
 use super::Starts;
-use super::gate::INTO_C;
+use super::gate::{INTO_C, NEW_GOROUTINE, is_run_elsewhere};
 use crate::binary::Binary;
 use crate::binary::disasm::{Code, is_jump, rip_address};
 use crate::binary::probe_place::stack_check;
@@ -47,7 +47,7 @@ pub(super) struct Raw {
 impl Raw {
     /// Reads the function that begins at `start`.
     pub fn read(binary: &Binary, start: u64, starts: &mut Starts) -> Self {
-        let Some(function) = binary.function_at(start) else {
+        let Some(function) = starts.function(start) else {
             return Self {
                 missed: Some(format!("no function is known at {start:#x}")),
                 ..Self::default()
@@ -57,7 +57,7 @@ impl Raw {
             name: function.name.clone(),
             ..Self::default()
         };
-        if raw.name == INTO_C {
+        if INTO_C.contains(&raw.name.as_str()) {
             if starts.cgo {
                 raw.foreign.push(start);
             }
@@ -96,9 +96,8 @@ impl Raw {
                 FlowControl::IndirectCall => self.indirect_calls += 1,
                 _ => {}
             }
-            if let Some(to) =
-                rip_address(i).and_then(|named| function_behind(binary, named, starts))
-            {
+            let behind = rip_address(i).and_then(|named| function_behind(binary, named, starts));
+            if let Some(to) = behind.filter(|&to| !starts.name_is(to, is_run_elsewhere)) {
                 self.references.push((at, to));
             }
             tracker.after(i);
@@ -111,10 +110,21 @@ impl Raw {
             return;
         }
         match starts.of(target) {
-            Some(to) => self.calls.push((i.ip(), to, rax)),
+            Some(to) => {
+                if starts.name_is(to, |name| name == NEW_GOROUTINE) {
+                    self.forget_goroutine();
+                }
+                self.calls.push((i.ip(), to, rax));
+            }
             // Out of Go's text: C code, or the procedure linkage table.
             None => self.foreign.push(i.ip()),
         }
+    }
+
+    /// `go f()`: the closure named since the last call is run by another goroutine.
+    fn forget_goroutine(&mut self) {
+        let called = self.calls.last().map_or(0, |&(at, ..)| at);
+        self.references.pop_if(|(at, _)| *at > called);
     }
 }
 

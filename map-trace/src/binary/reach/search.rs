@@ -4,18 +4,18 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use super::gate::{GATES, Gate};
+use super::gate::{Gate, gate};
 use super::{CallGraph, Site, Through};
 
 /// Whether a function can make a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// There is a way, and no gate stands on all ways.
+    /// There is a way that no gate stands on.
     Reachable,
-    /// Every way leads through one gate.
+    /// Every way leads through a gate.
     Gated,
-    /// There is no way, indirect calls aside.
+    /// There is no way, calls through pointers aside.
     Unreachable,
     /// No way was found, and not everything could be looked at.
     Unknown,
@@ -29,43 +29,54 @@ pub struct Reach {
     pub through: Option<Through>,
     /// The shortest such way, from the function itself to the one that makes the call.
     pub path: Vec<String>,
-    /// Where it ends.
+    /// Where it ends. A site that makes whatever call the program asks for counts, after those that make
+    /// this one.
     pub site: Option<Site>,
-    pub gate: Option<&'static Gate>,
+    /// The gates that stand on the ways, when one stands on every way.
+    pub gates: Vec<&'static Gate>,
 }
 
 impl CallGraph {
-    /// Whether the function that begins at `root` can make a system call with this number; none: with a
-    /// number of the program's choosing. `root` must have been a root of the graph, or be in it.
-    pub fn reach(&self, root: u64, number: Option<u32>) -> Reach {
+    /// Whether the function that begins at `root` can make a system call with this number. `root` must
+    /// have been a root of the graph, or be in it.
+    pub fn reach(&self, root: u64, number: u32) -> Reach {
         let nowhere = |verdict| Reach {
             verdict,
             through: None,
             path: Vec::new(),
             site: None,
-            gate: None,
+            gates: Vec::new(),
         };
         let Some(&root) = self.by_start.get(&root) else {
             return nowhere(Verdict::Unknown);
         };
+        let open = vec![false; self.functions.len()];
         for through in Through::ALL {
-            let Some(way) = self.way(root, number, through, None) else {
+            let found = [Some(number), None].into_iter().find_map(|wanted| {
+                let way = self.way(root, through, &open, &|site| site == wanted)?;
+                Some((way, wanted))
+            });
+            let Some((way, wanted)) = found else {
                 continue;
             };
-            let gate = self.gate_on(&way, root, number);
-            let site = way.last().and_then(|&end| self.site_in(end, number));
+            let end = way.last().map(|&end| &self.functions[end].sites);
+            let gates = self.gates_around(root, number);
+            let mut path: Vec<String> = way
+                .iter()
+                .map(|&n| self.functions[n].name.clone())
+                .collect();
+            // A function and the wrapper that converts its arguments have one name.
+            path.dedup();
             return Reach {
-                verdict: match gate {
-                    Some(_) => Verdict::Gated,
-                    None => Verdict::Reachable,
+                verdict: if gates.is_empty() {
+                    Verdict::Reachable
+                } else {
+                    Verdict::Gated
                 },
                 through: Some(through),
-                path: way
-                    .iter()
-                    .map(|&n| self.functions[n].name.clone())
-                    .collect(),
-                site: site.cloned(),
-                gate,
+                path,
+                site: end.and_then(|sites| sites.iter().find(|s| s.number == wanted).cloned()),
+                gates,
             };
         }
         nowhere(match self.incomplete {
@@ -74,15 +85,16 @@ impl CallGraph {
         })
     }
 
-    /// How many functions can be reached, and how many indirect calls they make, when no more than
-    /// `through` happens.
+    /// How many functions can be reached, and how many calls through pointers they make, when no more
+    /// than `through` happens.
     pub fn extent(&self, root: u64, through: Through) -> (usize, u64) {
         let Some(&root) = self.by_start.get(&root) else {
             return (0, 0);
         };
         let mut functions = 0;
         let mut indirect = 0;
-        self.walk(root, through, None, &mut |n| {
+        let open = vec![false; self.functions.len()];
+        self.walk(root, through, &open, &mut |n| {
             functions += 1;
             indirect += u64::from(self.functions[n].indirect_calls);
             false
@@ -90,36 +102,34 @@ impl CallGraph {
         (functions, indirect)
     }
 
-    fn site_in(&self, n: usize, number: Option<u32>) -> Option<&Site> {
-        let sites = &self.functions[n].sites;
-        sites.iter().find(|site| site.number == number)
-    }
-
-    /// The gate of this way that no way at all can avoid.
-    fn gate_on(&self, way: &[usize], root: usize, number: Option<u32>) -> Option<&'static Gate> {
-        GATES.iter().find(|gate| {
-            let Some(&closed) = way
-                .iter()
-                .find(|&&n| self.functions[n].name == gate.function)
-            else {
-                return false;
-            };
-            closed == root
-                || self
-                    .way(root, number, Through::Panic, Some(closed))
-                    .is_none()
-        })
+    /// The gates that have to be open for a way to exist; none when there is one without them.
+    fn gates_around(&self, root: usize, number: u32) -> Vec<&'static Gate> {
+        let passable = |closed: &dyn Fn(&str) -> bool| {
+            let closed: Vec<bool> = self.functions.iter().map(|f| closed(&f.name)).collect();
+            let wanted = |site: Option<u32>| site.is_none_or(|site| site == number);
+            !closed[root] && self.way(root, Through::Panic, &closed, &wanted).is_some()
+        };
+        if passable(&|name| gate(name).is_some()) {
+            return Vec::new();
+        }
+        let mut gates = self.gates();
+        gates.retain(|one| passable(&|name| gate(name).is_some_and(|other| other != *one)));
+        gates
     }
 
     fn way(
         &self,
         root: usize,
-        number: Option<u32>,
         through: Through,
-        closed: Option<usize>,
+        closed: &[bool],
+        wanted: &dyn Fn(Option<u32>) -> bool,
     ) -> Option<Vec<usize>> {
-        let wanted = |n: usize| self.site_in(n, number).is_some();
-        self.walk(root, through, closed, &mut { wanted })
+        self.walk(root, through, closed, &mut |n| {
+            self.functions[n]
+                .sites
+                .iter()
+                .any(|site| wanted(site.number))
+        })
     }
 
     /// Breadth first from `root`, until `found` says so; gives the way there.
@@ -127,7 +137,7 @@ impl CallGraph {
         &self,
         root: usize,
         through: Through,
-        closed: Option<usize>,
+        closed: &[bool],
         found: &mut dyn FnMut(usize) -> bool,
     ) -> Option<Vec<usize>> {
         let mut came_from: Vec<Option<usize>> = vec![None; self.functions.len()];
@@ -145,7 +155,7 @@ impl CallGraph {
                 return Some(way);
             }
             for &(to, needs) in &self.functions[n].edges {
-                if needs <= through && Some(to) != closed && came_from[to].is_none() {
+                if needs <= through && !closed[to] && came_from[to].is_none() {
                     came_from[to] = Some(n);
                     queue.push_back(to);
                 }
