@@ -3,6 +3,7 @@
 mod aggregates;
 mod calls;
 mod clock;
+mod controls;
 mod faults;
 mod footer;
 mod instrument;

@@ -8,6 +8,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::clock::now_ns;
+use super::controls::{Controls, Proven};
 use super::footer::{self, Ending};
 use super::instrument::{Instrument, Wishes};
 use super::order::SLACK_NS;
@@ -103,12 +105,6 @@ fn tables(settings: &RecordSettings) -> Result<Tables> {
     Ok(Tables::new(rows, &regions.collect::<Result<Vec<_>>>()?))
 }
 
-/// CLOCK_MONOTONIC, the clock of every record.
-fn now_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
-}
-
 /// Why a recording stopped.
 enum End {
     /// The program and all its children ended.
@@ -128,6 +124,7 @@ struct Session<'a> {
     pid: u32,
     received: u64,
     start_ns: u64,
+    proven: Proven,
 }
 
 impl<'a> Session<'a> {
@@ -148,6 +145,7 @@ impl<'a> Session<'a> {
             detail,
             follow_forks: settings.follow_forks,
         };
+        let controls = Controls::prepare(settings.follow_forks)?;
         let mut instrument = Instrument::prepare(wishes, &host)?;
         let inherit = if settings.follow_forks {
             Inherit::Children
@@ -156,6 +154,7 @@ impl<'a> Session<'a> {
         };
         let counters = Counters::at_exec(pid, inherit).ok();
         let side_band = SideBand::at_exec(pid).ok();
+        let proven = controls.run(&mut instrument)?;
         instrument.register(pid, false)?;
         // Orphans of the program come to us, so that their use can be added to the program's.
         let _without = wait::become_subreaper();
@@ -187,6 +186,7 @@ impl<'a> Session<'a> {
             pid,
             received: 0,
             start_ns,
+            proven,
         })
     }
 
@@ -327,7 +327,7 @@ impl<'a> Session<'a> {
             .and_then(|counters| counters.read().ok());
         let duration_ns = now_ns().saturating_sub(self.start_ns);
         let orphans = wait::reap_orphans(&[self.pid]).unwrap_or_default();
-        let totals = self.instrument.totals()?;
+        let totals = self.instrument.totals()?.since(&self.proven.before);
         self.drain();
         self.progress.finish();
         let mappings = self.lost_mappings();
@@ -354,7 +354,7 @@ impl<'a> Session<'a> {
             rusage,
             executables: finished.executables,
             calibration: self.instrument.recheck(),
-            controls: Vec::new(),
+            controls: self.proven.controls,
             stopped_early,
             undecodable: finished.trouble.undecodable,
             unattributed: finished.trouble.unattributed + held_back,

@@ -449,7 +449,7 @@ pub fn no_stack() -> Context {
 }
 
 /// The time at which a record took effect: a memory call changes the mappings by its return.
-fn effective_ns(record: &Record) -> u64 {
+pub fn effective_ns(record: &Record) -> u64 {
     match record {
         Record::PageFault(record) => record.header.ktime_ns,
         Record::MemoryCall(record) => record.exit_ns,
