@@ -10,6 +10,7 @@ mod memory_call;
 mod page_fault;
 mod signal;
 mod stack;
+mod userfaultfd;
 
 pub use aggregate::{Aggregate, AggregateKey, AggregateValue, pte_class};
 pub use exec::ExecRecord;
@@ -19,6 +20,7 @@ pub use memory_call::MemoryCallRecord;
 pub use page_fault::PageFaultRecord;
 pub use signal::SignalRecord;
 pub use stack::StackRecord;
+pub use userfaultfd::UserfaultfdRecord;
 
 /// Kinds of record; the value of [`Header::kind`] and the index of `counters::Counters::kinds`.
 pub mod kind {
@@ -40,6 +42,8 @@ pub mod kind {
     pub const PTE_SAMPLE: u32 = 14;
     pub const WATCH_HIT: u32 = 15;
     pub const COUNT: usize = 16;
+    /// A registration with userfaultfd; for the replay of mappings, not an event, so not counted as one.
+    pub const USERFAULTFD: u32 = 32;
 }
 
 /// Bits of [`Header::flags`].

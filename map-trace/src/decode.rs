@@ -5,7 +5,7 @@ use std::mem::{offset_of, size_of};
 use map_trace_common::limits::MAX_FRAMES;
 use map_trace_common::record::{
     ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord,
-    StackRecord, kind,
+    StackRecord, UserfaultfdRecord, kind,
 };
 
 /// Why bytes are not a record.
@@ -34,6 +34,7 @@ pub enum Record {
     Fork(ForkRecord),
     Exec(ExecRecord),
     Exit(ExitRecord),
+    Userfaultfd(UserfaultfdRecord),
     Stack(Box<StackBytes>),
 }
 
@@ -71,6 +72,8 @@ unsafe impl Plain for ForkRecord {}
 unsafe impl Plain for ExecRecord {}
 // SAFETY: as above.
 unsafe impl Plain for ExitRecord {}
+// SAFETY: as above.
+unsafe impl Plain for UserfaultfdRecord {}
 
 /// The first `size_of::<T>()` bytes as a `T`.
 fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
@@ -102,6 +105,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::FORK => Record::Fork(exact(kind, bytes)?),
         kind::EXEC => Record::Exec(exact(kind, bytes)?),
         kind::EXIT => Record::Exit(exact(kind, bytes)?),
+        kind::USERFAULTFD => Record::Userfaultfd(exact(kind, bytes)?),
         kind::STACK => Record::Stack(Box::new(stack(&header, bytes)?)),
         other => return Err(DecodeError::Kind(other)),
     })
@@ -276,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), kind in 0u32..20) {
+        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), kind in 0u32..40) {
             if let Some(head) = bytes.get_mut(..4) {
                 head.copy_from_slice(&kind.to_ne_bytes());
             }

@@ -19,6 +19,7 @@ mod pipeline;
 mod progress;
 pub mod settings;
 mod stacks;
+mod userfaultfd;
 
 pub use live::{attach, run};
 pub use outcome::{ProgramStatus, RunOutcome};

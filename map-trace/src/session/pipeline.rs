@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord,
+    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord, UserfaultfdRecord,
     flag,
 };
 
@@ -18,6 +18,7 @@ use super::members::Members;
 use super::modules;
 use super::order::Order;
 use super::stacks::Stacks;
+use super::userfaultfd::Registrations;
 use crate::decode::{self, Record};
 use crate::evidence::Recorder;
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
@@ -61,6 +62,7 @@ pub struct Pipeline {
     members: Members,
     /// Execs of each process so far.
     generations: HashMap<u32, u32>,
+    registrations: Registrations,
 }
 
 impl Pipeline {
@@ -86,6 +88,7 @@ impl Pipeline {
             events: 0,
             members: Members::default(),
             generations: HashMap::new(),
+            registrations: Registrations::default(),
         }
     }
 
@@ -104,9 +107,10 @@ impl Pipeline {
                 false
             }
             Ok(record) => {
+                let event = !matches!(record, Record::Userfaultfd(_));
                 self.note_life(&record);
                 self.order.push(effective_ns(&record), Item::Record(record));
-                true
+                event
             }
             Err(_) => {
                 self.trouble.undecodable += 1;
@@ -181,6 +185,7 @@ impl Pipeline {
             Record::Fork(record) => self.fork(&record),
             Record::Exec(record) => self.exec(&record),
             Record::Exit(record) => self.exit(&record),
+            Record::Userfaultfd(record) => self.userfaultfd(&record),
             Record::Stack(stack) => self.stacks.keep(stack),
         }
     }
@@ -388,6 +393,11 @@ impl Pipeline {
         self.store(&line);
     }
 
+    fn userfaultfd(&mut self, record: &UserfaultfdRecord) {
+        self.settle(record.header.tid, None);
+        self.registrations.apply(record, &mut self.spaces);
+    }
+
     fn side_band(&mut self, record: SideBandRecord) {
         match record {
             SideBandRecord::Exec(exec) => self.spaces.exec_started(exec.tgid, exec.time_ns),
@@ -457,6 +467,7 @@ pub fn effective_ns(record: &Record) -> u64 {
         Record::Fork(record) => record.header.ktime_ns,
         Record::Exec(record) => record.header.ktime_ns,
         Record::Exit(record) => record.header.ktime_ns,
+        Record::Userfaultfd(record) => record.header.ktime_ns,
         Record::Stack(_) => 0,
     }
 }

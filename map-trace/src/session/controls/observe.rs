@@ -84,7 +84,7 @@ impl Observation {
                 Record::Signal(record) => self.signal(&record),
                 Record::Fork(record) => self.fork(&record),
                 Record::Exit(record) => self.settle(record.header.tid, None),
-                Record::Exec(_) | Record::Stack(_) => {}
+                Record::Exec(_) | Record::Stack(_) | Record::Userfaultfd(_) => {}
             }
         }
         for held in self.faults.drain() {
