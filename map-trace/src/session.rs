@@ -3,6 +3,7 @@
 mod aggregates;
 mod calls;
 mod clock;
+mod controls;
 mod faults;
 mod footer;
 mod instrument;
@@ -19,6 +20,7 @@ mod processes;
 mod progress;
 pub mod settings;
 mod stacks;
+mod userfaultfd;
 mod watched;
 
 pub use live::{attach, run};

@@ -258,6 +258,9 @@ impl Traced {
                 "operations do not add up to the total of {kind}"
             );
         }
+        assert_eq!(summary.controls.len(), 10, "{:?}", summary.controls);
+        let exact = summary.controls.iter().all(|control| control.passed);
+        assert!(exact, "controls: {:?}", summary.controls);
         assert!(!summary.cut_short && summary.stopped_early.is_none());
         self.same_in_trace();
         self

@@ -8,6 +8,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::clock::now_ns;
+use super::controls::{Controls, Proven};
 use super::footer::{self, Ending};
 use super::instrument::{Instrument, Wishes};
 use super::order::SLACK_NS;
@@ -114,12 +116,6 @@ fn tables(settings: &RecordSettings) -> Result<Tables> {
     Ok(Tables::new(rows, &regions.collect::<Result<Vec<_>>>()?))
 }
 
-/// CLOCK_MONOTONIC, the clock of every record.
-pub(super) fn now_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
-}
-
 /// Why a recording stopped.
 enum End {
     /// The program and all its children ended.
@@ -159,6 +155,7 @@ struct Session<'a> {
     start_ns: u64,
     blind_ns: u64,
     lost_mappings: u64,
+    proven: Proven,
 }
 
 impl<'a> Session<'a> {
@@ -180,6 +177,7 @@ impl<'a> Session<'a> {
             follow_forks: settings.follow_forks,
             stop_at_exec: watches(settings) && subject.child().is_some(),
         };
+        let controls = Controls::prepare(settings.follow_forks)?;
         let mut instrument = Instrument::prepare(wishes, &host)?;
         let inherit = if settings.follow_forks {
             Inherit::Children
@@ -187,6 +185,7 @@ impl<'a> Session<'a> {
             Inherit::Threads
         };
         let mut events = Events::open(&subject, inherit, &mut instrument)?;
+        let proven = controls.run(&mut instrument)?;
         // Orphans of the program come to us, so that their use can be added to the program's.
         let _without = wait::become_subreaper();
         let start_ns = now_ns();
@@ -221,6 +220,7 @@ impl<'a> Session<'a> {
             start_ns,
             blind_ns,
             lost_mappings: 0,
+            proven,
         })
     }
 
@@ -410,7 +410,7 @@ impl<'a> Session<'a> {
         let duration_ns = now_ns().saturating_sub(self.start_ns);
         let orphans =
             wait::reap_orphans(&self.pid.into_iter().collect::<Vec<_>>()).unwrap_or_default();
-        let totals = self.instrument.totals()?;
+        let totals = self.instrument.totals()?.since(&self.proven.before);
         self.drain();
         self.progress.finish();
         let mappings = match self.events.side_band {
@@ -440,7 +440,7 @@ impl<'a> Session<'a> {
             rusage,
             executables: finished.executables,
             calibration: self.instrument.recheck(),
-            controls: Vec::new(),
+            controls: self.proven.controls,
             stopped_early,
             undecodable: finished.trouble.undecodable,
             unattributed: finished.trouble.unattributed + held_back,

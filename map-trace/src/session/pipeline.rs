@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use map_trace_common::record::{
     ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, PteSampleRecord,
-    SignalRecord, WatchHitRecord, flag, kind,
+    SignalRecord, UserfaultfdRecord, WatchHitRecord, flag, kind,
 };
 
 use super::calls;
@@ -18,6 +18,7 @@ use super::members::Members;
 use super::modules;
 use super::order::Order;
 use super::stacks::Stacks;
+use super::userfaultfd::Registrations;
 use super::watched::Watched;
 use crate::decode::{self, Record};
 use crate::evidence::Recorder;
@@ -79,6 +80,7 @@ pub struct Pipeline {
     generations: HashMap<u32, u32>,
     /// What the user asked to watch.
     pub watched: Watched,
+    registrations: Registrations,
 }
 
 impl Pipeline {
@@ -108,6 +110,7 @@ impl Pipeline {
             members: Members::default(),
             generations: HashMap::new(),
             watched: Watched::default(),
+            registrations: Registrations::default(),
         }
     }
 
@@ -128,7 +131,7 @@ impl Pipeline {
             Ok(record) => {
                 self.note_life(&record);
                 self.note_entry(&record);
-                let event = !matches!(record, Record::FaultEnd(_));
+                let event = !matches!(record, Record::FaultEnd(_) | Record::Userfaultfd(_));
                 self.order.push(effective_ns(&record), Item::Record(record));
                 event
             }
@@ -226,6 +229,7 @@ impl Pipeline {
             Record::FaultEnd(record) => self.faults.stalled(&record),
             Record::PteSample(record) => self.pte_sample(&record),
             Record::WatchHit(record) => self.watch_hit(&record),
+            Record::Userfaultfd(record) => self.userfaultfd(&record),
             Record::Stack(stack) => self.stacks.keep(stack),
         }
     }
@@ -461,6 +465,11 @@ impl Pipeline {
         self.store(&line);
     }
 
+    fn userfaultfd(&mut self, record: &UserfaultfdRecord) {
+        self.settle(record.header.tid, None);
+        self.registrations.apply(record, &mut self.spaces);
+    }
+
     fn side_band(&mut self, record: SideBandRecord) {
         match record {
             // The side band of `attach` tells of every process of the machine.
@@ -537,7 +546,7 @@ fn changes_existing(call: &MemoryCallRecord) -> bool {
 }
 
 /// The time at which a record took effect: a memory call changes the mappings by its return.
-fn effective_ns(record: &Record) -> u64 {
+pub fn effective_ns(record: &Record) -> u64 {
     match record {
         Record::PageFault(record) => record.header.ktime_ns,
         Record::MemoryCall(record) => record.exit_ns,
@@ -548,6 +557,7 @@ fn effective_ns(record: &Record) -> u64 {
         Record::FaultEnd(record) => record.header.ktime_ns,
         Record::PteSample(record) => record.header.ktime_ns,
         Record::WatchHit(record) => record.header.ktime_ns,
+        Record::Userfaultfd(record) => record.header.ktime_ns,
         Record::Stack(_) => 0,
     }
 }
