@@ -9,6 +9,7 @@ mod export;
 mod print;
 mod record;
 mod report;
+mod rules;
 mod run;
 #[cfg(test)]
 mod tests;

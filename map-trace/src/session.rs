@@ -16,6 +16,7 @@ mod order;
 pub mod outcome;
 mod pipeline;
 mod progress;
+mod recording;
 pub mod settings;
 mod stacks;
 

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::color::When;
-use super::{print, values};
+use super::{print, rules, values};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::output::{self, View};
 use crate::session::RunOutcome;
 use crate::session::settings::{
-    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, RuleSettings, ScreenSettings,
+    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, ScreenSettings,
     StopSettings, SummaryPlace, Watch, WatchRange,
 };
 use crate::trace::OutputFile;
@@ -150,13 +150,11 @@ impl RecordArgs {
             let why = "trace and summary cannot be one file";
             return Err(Error::usage(output.display().to_string(), why));
         }
+        let regions: Vec<_> = self.region.iter().map(|region| region.name.clone()).collect();
         Ok(RecordSettings {
             output: self.output,
             summary,
-            rules: RuleSettings {
-                claims: self.claims,
-                expect: self.expect,
-            },
+            claims: rules::read(&self.claims, &self.expect, &regions)?,
             regions: self.region,
             operations: self.operations,
             census: self.census.into(),

@@ -67,7 +67,7 @@ fn line(
         cause: classified.as_ref().map(|(cause, _)| *cause),
         cause_reason: classified.map(|(_, reason)| reason),
         signal: (event == EventKind::Signal).then(|| signal::name(key.code as i32)),
-        vma: place.vma.as_ref().map(crate::space::Vma::facts),
+        vma: place.vma.as_ref().filter(|_| place.certain).map(crate::space::Vma::facts),
         duration_ns: value.duration_ns,
         durations: if value.duration_ns == 0 { 0 } else { value.count },
         context,

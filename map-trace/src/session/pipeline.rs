@@ -16,9 +16,9 @@ use super::limiter::Limiter;
 use super::members::Members;
 use super::modules;
 use super::order::Order;
+use super::recording::Recording;
 use super::stacks::Stacks;
 use crate::decode::{self, Record};
-use crate::evidence::Recorder;
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
 use crate::model::event::{Context, ExecEvent, ExitEvent, ForkEvent, SignalEvent, TraceLine};
 use crate::model::pte::PteContext;
@@ -50,7 +50,7 @@ pub struct Pipeline {
     pub stacks: Stacks,
     faults: Faults,
     limiter: Limiter,
-    recorder: Recorder,
+    recorder: Recording,
     ptes: PteContext,
     executables: Vec<Executable>,
     /// Followed processes that have not ended.
@@ -68,7 +68,7 @@ impl Pipeline {
         stacks: Stacks,
         ptes: PteContext,
         detail: u64,
-        recorder: Recorder,
+        recorder: Recording,
     ) -> Self {
         Self {
             start_ns,
@@ -407,7 +407,7 @@ impl Pipeline {
 
 /// A pipeline that has told everything.
 pub struct Finished {
-    pub recorder: Recorder,
+    pub recorder: Recording,
     pub spaces: Spaces,
     pub stacks: Stacks,
     pub executables: Vec<Executable>,

@@ -335,12 +335,13 @@ fn interned() -> impl Strategy<Value = TraceLine> {
             restored,
         },
     );
-    let stack = (any::<u64>(), any::<u32>(), any::<bool>(), vec(frame, 0..4)).prop_map(
-        |(id, pid, truncated, frames)| {
+    let stack = (any::<u64>(), any::<u32>(), any::<[bool; 2]>(), vec(frame, 0..4)).prop_map(
+        |(id, pid, [truncated, gap], frames)| {
             TraceLine::Stack(StackLine {
                 id,
                 pid,
                 truncated,
+                gap,
                 frames,
             })
         },
