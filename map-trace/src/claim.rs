@@ -26,7 +26,7 @@ mod tests;
 mod words;
 
 pub use file::{parse_file, FileError};
-pub use judge::{Judge, Setup};
+pub use judge::{Judge, Setup, judge_trace, regions_of};
 pub use parse::{parse, ParseError};
 pub use rule::{Area, Compare, Condition, Expect, Rule, Value};
 pub use words::{EventWord, EVENTS};

@@ -3,6 +3,7 @@
 //! A new subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 
 mod attach;
+mod check;
 mod color;
 mod diff;
 mod export;
@@ -42,6 +43,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
+    Check(check::CheckArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
@@ -52,6 +54,7 @@ impl Command {
         match self {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
+            Self::Check(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),

@@ -16,6 +16,7 @@ pub mod schema;
 mod screen;
 mod table;
 pub mod text;
+pub mod verdicts;
 
 #[cfg(test)]
 mod samples;

@@ -1,6 +1,7 @@
 //! The fold: lines in, verdicts out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::BufRead;
 
 use super::conclude::{self, Tally};
 use super::example::Example;
@@ -8,6 +9,7 @@ use super::matching::{Doubt, EventView, Knowledge, Known, in_scope, satisfies};
 use super::rule::Expect;
 use super::stacks::Stacks;
 use super::Claim;
+use crate::evidence::Fold;
 use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
 use crate::model::event::{EventKind, ExitEvent};
@@ -15,6 +17,7 @@ use crate::model::header::HeaderLine;
 use crate::model::stack::StackLine;
 use crate::model::summary::{Claim as Judged, Summary};
 use crate::model::{Operation, TraceLine};
+use crate::trace::{ReadError, TraceReader};
 
 /// Events kept as examples for one claim.
 const EXAMPLES: usize = 5;
@@ -199,6 +202,27 @@ impl Judge {
             self.phases.insert(pid, phase);
         }
     }
+}
+
+/// Folds and judges a whole trace.
+///
+/// # Errors
+/// The trace cannot be read on. Damage is no error: it is in the summary, and in the verdicts.
+pub fn judge_trace<R: BufRead>(
+    reader: &mut TraceReader<R>,
+    setup: Setup,
+) -> Result<Summary, ReadError> {
+    let mut judge = Judge::begin(setup, reader.header());
+    let mut fold = Fold::default();
+    while let Some(line) = reader.next() {
+        let line = line?;
+        fold.line(&line);
+        judge.line(reader.tally().lines, &line);
+    }
+    fold.undecodable(reader.tally().undecodable);
+    let mut summary = fold.finish();
+    summary.claims = judge.finish(&summary);
+    Ok(summary)
 }
 
 /// Adds an event to what a claim has seen.
