@@ -153,6 +153,10 @@ fn count_of(summary: &Summary, operation: &Operation) -> crate::model::summary::
 
 /// Everything that keeps the claim from being supported, whatever the counts are.
 fn voids(claim: &Claim, trace: &Trace<'_>) -> Vec<String> {
+    if trace.summary.cut_short {
+        // What else there is to say stands in the footer, which is not there.
+        return vec!["the trace is cut short".to_owned()];
+    }
     let rule = &claim.rule;
     let mut voids = incomplete(trace.summary);
     if rule.event.kind().is_none() {
@@ -172,9 +176,6 @@ fn voids(claim: &Claim, trace: &Trace<'_>) -> Vec<String> {
 
 /// Loss and disagreement in the trace as a whole.
 fn incomplete(summary: &Summary) -> Vec<String> {
-    if summary.cut_short {
-        return vec!["the trace is cut short".to_owned()];
-    }
     let loss = &summary.loss;
     let mut reasons = Vec::new();
     for (count, what) in [

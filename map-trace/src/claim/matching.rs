@@ -286,11 +286,11 @@ fn condition(index: usize, wanted: &Condition, event: &EventView<'_>, text: &mut
     }
     let leaf = pick(event.line, &wanted.path, text);
     let known = match leaf {
-        Leaf::Absent | Leaf::Null => match (null_is_known(first, event), &wanted.value) {
-            (true, value) => Known::of(*value == Value::Null),
-            (false, Value::Null) => Known::Yes,
-            (false, _) if event.group.is_some() => Known::Unsure(Doubt::Grouped(index)),
-            (false, _) => Known::Unsure(Doubt::Field(index)),
+        Leaf::Absent | Leaf::Null => match (null(first, event), &wanted.value) {
+            (Null::Fact, value) => Known::of(*value == Value::Null),
+            (Null::Unknown, Value::Null) => Known::Yes,
+            _ if event.group.is_some() => Known::Unsure(Doubt::Grouped(index)),
+            _ => Known::Unsure(Doubt::Field(index)),
         },
         leaf if is_unknown(leaf, first, &wanted.path, text, event) && !asks_for_unknown(wanted) => {
             Known::Unsure(Doubt::Field(index))
@@ -310,10 +310,22 @@ fn condition(index: usize, wanted: &Condition, event: &EventView<'_>, text: &mut
     }
 }
 
-/// Whether null, or absence, of a field is a fact about the event and not a lack of knowledge.
-fn null_is_known(first: &str, event: &EventView<'_>) -> bool {
+/// What null, or absence, of a field means.
+enum Null {
+    /// It is a fact about the event: there is no mapping, no error, no second operation.
+    Fact,
+    /// It is not known; who asks for null asks for that.
+    Unknown,
+    /// Not even that is known: the call's return was not seen.
+    Pending,
+}
+
+fn null(first: &str, event: &EventView<'_>) -> Null {
+    const FACTS: [&str; 14] = [
+        "vma", "sub_operation", "handled", "address", "exited", "signaled", "flags", "advice",
+        "prot", "pkey", "fd", "offset", "new_length", "stack",
+    ];
     match (event.line, first) {
-        // What a call returned, and what follows from it, is not known when the return was not seen.
         (
             TraceLine::Mprotect(call)
             | TraceLine::PkeyMprotect(call)
@@ -323,13 +335,14 @@ fn null_is_known(first: &str, event: &EventView<'_>) -> bool {
             | TraceLine::Brk(call)
             | TraceLine::Madvise(call),
             "error" | "new_address" | "new_break",
-        ) => call.result.is_some(),
-        (TraceLine::Aggregate(_), first) => first == "sub_operation",
-        (_, first) => matches!(
-            first,
-            "vma" | "sub_operation" | "handled" | "address" | "exited" | "signaled" | "flags"
-                | "advice" | "prot" | "pkey" | "fd" | "offset" | "new_length" | "stack"
-        ),
+        ) => match call.result {
+            Some(_) => Null::Fact,
+            None => Null::Pending,
+        },
+        (TraceLine::Aggregate(_), "sub_operation") => Null::Fact,
+        (TraceLine::Aggregate(_), _) => Null::Pending,
+        (_, first) if FACTS.contains(&first) => Null::Fact,
+        _ => Null::Unknown,
     }
 }
 

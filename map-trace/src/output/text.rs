@@ -235,7 +235,7 @@ pub(super) fn belief_lines(summary: &Summary) -> Vec<Line> {
 }
 
 /// One line a claim, refuted first; under a refuted one its first counter-example.
-pub(super) fn claims(claims: &[Claim], most: usize) -> Vec<Line> {
+fn claims(claims: &[Claim], most: usize) -> Vec<Line> {
     let rank = |claim: &&Claim| match claim.verdict {
         VerdictWord::Refuted => 0,
         VerdictWord::Inconclusive => 1,
