@@ -3,6 +3,7 @@
 //! A new subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 
 mod attach;
+mod check;
 mod color;
 mod diff;
 mod doctor;
@@ -12,6 +13,7 @@ mod inspect;
 mod print;
 mod record;
 mod report;
+mod rules;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
+    Check(check::CheckArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
@@ -57,6 +60,7 @@ impl Command {
         match self {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
+            Self::Check(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),

@@ -18,6 +18,7 @@ pub mod outcome;
 mod pipeline;
 mod processes;
 mod progress;
+mod recording;
 pub mod settings;
 mod stacks;
 mod userfaultfd;

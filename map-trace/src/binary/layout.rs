@@ -6,6 +6,8 @@
 
 mod dwarf;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 
@@ -61,7 +63,7 @@ impl Layouts {
         };
         let table = table::rows(facts, implementation);
         let dwarf = dwarf::read(&binary.elf, &table::wanted(implementation));
-        Self::judge(facts, table, dwarf)
+        Self::judge(facts, dwarf, table)
     }
 
     /// The offset of a field.
@@ -90,8 +92,8 @@ impl Layouts {
 
     fn judge(
         facts: &BinaryFacts,
-        table: Result<Vec<Layout>, String>,
         dwarf: Result<Vec<Layout>, String>,
+        table: Result<Vec<Layout>, String>,
     ) -> Self {
         match (dwarf, table) {
             (Ok(dwarf), Ok(table)) => match disagreement(&dwarf, &table) {

@@ -16,6 +16,9 @@ use iced_x86::{
     FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
+#[cfg(test)]
+mod tests;
+
 use super::Binary;
 use super::disasm::{Code, is_jump, word};
 

@@ -14,6 +14,8 @@ mod gate;
 mod node;
 mod search;
 mod system_call;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -118,10 +118,14 @@ fn functions(told: &Inspection, out: &mut String) {
     legend(told, out);
 }
 
-/// `internal/runtime/maps.(*Iter).Next` is `maps.(*Iter).Next` in the table.
+/// `internal/runtime/maps.(*Iter).Next` is `maps.(*Iter).Next` in a table, and type arguments are left out.
 fn short_name(name: &str) -> String {
-    let name = name.strip_prefix("internal/runtime/").unwrap_or(name);
-    super::plain::shorten(&clean(name), 44)
+    let short = ["internal/runtime/", "internal/"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
+        .replace("[...]", "");
+    super::plain::shorten(&clean(&short), 38)
 }
 
 fn probe_cells(function: &MapFunction) -> [String; 3] {

@@ -16,15 +16,18 @@ use super::order::SLACK_NS;
 use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
+use super::recording::Recording;
 use super::settings::{Detail, Level, ProgramSettings, RecordSettings, RunSettings, User};
 use super::stacks::Stacks;
 use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options, watched};
+use crate::claim::Setup;
 use crate::error::{Error, Result};
-use crate::evidence::Recorder;
 use crate::kernel::counters::Inherit;
 use crate::kernel::perf_programs::{self, Target};
 use crate::kernel::{host, privilege, totals};
+use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
+use crate::model::Operation;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 use crate::model::summary::{RusageWitness, Status};
 use crate::target::identity::UserChoice;
@@ -98,17 +101,19 @@ fn command(program: &ProgramSettings) -> Command {
     }
 }
 
-/// Operation tables with the user's rows and regions.
-fn tables(settings: &RecordSettings) -> Result<Tables> {
-    let rows = match &settings.operations {
-        None => Vec::new(),
-        Some(path) => {
-            let name = path.display().to_string();
-            let what = || format!("cannot use operations {name}");
-            let text = std::fs::read_to_string(path).map_err(|why| Error::usage(what(), why))?;
-            user::parse_operations(&name, &text).map_err(|why| Error::usage(what(), why))?
-        }
+/// The user's rows of the operation tables.
+fn rows(settings: &RecordSettings) -> Result<Vec<(Glob, Operation)>> {
+    let Some(path) = &settings.operations else {
+        return Ok(Vec::new());
     };
+    let name = path.display().to_string();
+    let what = || format!("cannot use operations {name}");
+    let text = std::fs::read_to_string(path).map_err(|why| Error::usage(what(), why))?;
+    user::parse_operations(&name, &text).map_err(|why| Error::usage(what(), why))
+}
+
+/// Operation tables with the user's rows and regions.
+fn tables(settings: &RecordSettings, rows: Vec<(Glob, Operation)>) -> Result<Tables> {
     let regions = settings.regions.iter().map(|region| {
         user::Region::parse(&format!("{}={}", region.name, region.pattern))
             .map_err(|why| Error::usage("--region", why))
@@ -161,7 +166,8 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     /// Loads and attaches everything and registers whom to follow.
     fn arm(settings: &'a RecordSettings, subject: Subject<'_>) -> Result<Self> {
-        let tables = tables(settings)?;
+        let rows = rows(settings)?;
+        let tables = tables(settings, rows.clone())?;
         let file = settings
             .output
             .as_deref()
@@ -199,10 +205,14 @@ impl<'a> Session<'a> {
             host,
             probes: instrument.object.probes().to_vec(),
             calibration: instrument.calibration.clone(),
-            options: options::options(settings),
+            options: options::options(settings, &rows),
             ..HeaderLine::default()
         };
-        let recorder = Recorder::begin(&header, file);
+        let claims = Setup {
+            claims: settings.claims.clone(),
+            regions: Vec::new(),
+        };
+        let recorder = Recording::begin(&header, file, claims);
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
         let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
@@ -441,6 +451,7 @@ impl<'a> Session<'a> {
             executables: finished.executables,
             calibration: self.instrument.recheck(),
             controls: self.proven.controls,
+            regions: finished.stacks.region_sizes(),
             stopped_early,
             undecodable: finished.trouble.undecodable,
             unattributed: finished.trouble.unattributed + held_back,
@@ -448,7 +459,7 @@ impl<'a> Session<'a> {
             mappings,
             received: self.received,
         });
-        let recorded = finished.recorder.finish(&footer);
+        let recorded = finished.recorder.finish(footer);
         let (saved, problem) = match recorded.saved {
             None => (None, None),
             Some(Ok(saved)) => (Some(saved), None),

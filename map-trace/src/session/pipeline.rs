@@ -17,11 +17,11 @@ use super::limiter::Limiter;
 use super::members::Members;
 use super::modules;
 use super::order::Order;
+use super::recording::Recording;
 use super::stacks::Stacks;
 use super::userfaultfd::Registrations;
 use super::watched::Watched;
 use crate::decode::{self, Record};
-use crate::evidence::Recorder;
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
 use crate::model::event::{
     Context, EventKind, ExecEvent, ExitEvent, ForkEvent, PteSampleEvent, SignalEvent, TraceLine,
@@ -68,7 +68,7 @@ pub struct Pipeline {
     /// Everything up to here has been told.
     released_ns: u64,
     limiter: Limiter,
-    recorder: Recorder,
+    recorder: Recording,
     ptes: PteContext,
     executables: Vec<Executable>,
     /// Followed processes that have not ended.
@@ -89,7 +89,7 @@ impl Pipeline {
         stacks: Stacks,
         ptes: PteContext,
         detail: u64,
-        recorder: Recorder,
+        recorder: Recording,
     ) -> Self {
         Self {
             start_ns,
@@ -510,7 +510,7 @@ impl Pipeline {
 
 /// A pipeline that has told everything.
 pub struct Finished {
-    pub recorder: Recorder,
+    pub recorder: Recording,
     pub spaces: Spaces,
     pub stacks: Stacks,
     pub executables: Vec<Executable>,

@@ -227,3 +227,70 @@ fn is_immediate(kind: OpKind) -> bool {
         OpKind::Immediate32 | OpKind::Immediate64 | OpKind::Immediate32to64
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// rax at each `syscall`.
+    fn numbers(code: &[u8]) -> Vec<Rax> {
+        let code = Code::decode(code, 0x1000);
+        let mut tracker = Tracker::new(&code);
+        let mut found = Vec::new();
+        for i in &code.instructions {
+            let rax = tracker.before(i);
+            if i.mnemonic() == Mnemonic::Syscall {
+                found.push(rax);
+            }
+            tracker.after(i);
+        }
+        found
+    }
+
+    #[test]
+    fn a_constant_in_rax_is_the_number() {
+        // mov eax,10; syscall
+        assert_eq!(numbers(&[0xb8, 10, 0, 0, 0, 0x0f, 0x05]), [Rax::Number(10)]);
+        // mov rax,10 (sign-extended); syscall
+        let code = [0x48, 0xc7, 0xc0, 10, 0, 0, 0, 0x0f, 0x05];
+        assert_eq!(numbers(&code), [Rax::Number(10)]);
+        // xor eax,eax; syscall
+        assert_eq!(numbers(&[0x31, 0xc0, 0x0f, 0x05]), [Rax::Number(0)]);
+    }
+
+    #[test]
+    fn an_untouched_rax_is_the_callers_and_a_written_one_unknown() {
+        assert_eq!(numbers(&[0x0f, 0x05]), [Rax::Callers]);
+        // mov al,10; syscall
+        assert_eq!(numbers(&[0xb0, 10, 0x0f, 0x05]), [Rax::Unknown]);
+        // mov rax,[rsp+8]; syscall
+        let code = [0x48, 0x8b, 0x44, 0x24, 8, 0x0f, 0x05];
+        assert_eq!(numbers(&code), [Rax::Unknown]);
+        // A system call leaves its result there: syscall; syscall
+        assert_eq!(
+            numbers(&[0x0f, 0x05, 0x0f, 0x05]),
+            [Rax::Callers, Rax::Unknown]
+        );
+    }
+
+    #[test]
+    fn ways_that_bring_different_numbers_leave_it_unknown() {
+        // mov eax,10; test ebx,ebx; je +5; mov eax,11; syscall
+        let code = [
+            0xb8, 10, 0, 0, 0, 0x85, 0xdb, 0x74, 5, 0xb8, 11, 0, 0, 0, 0x0f, 0x05,
+        ];
+        assert_eq!(numbers(&code), [Rax::Unknown]);
+        // The same number on both ways.
+        let code = [
+            0xb8, 10, 0, 0, 0, 0x85, 0xdb, 0x74, 5, 0xb8, 10, 0, 0, 0, 0x0f, 0x05,
+        ];
+        assert_eq!(numbers(&code), [Rax::Number(10)]);
+    }
+
+    #[test]
+    fn what_a_loop_brings_is_unknown() {
+        // mov eax,10; again: syscall; jne again
+        let code = [0xb8, 10, 0, 0, 0, 0x0f, 0x05, 0x75, 0xfc];
+        assert_eq!(numbers(&code), [Rax::Unknown]);
+    }
+}

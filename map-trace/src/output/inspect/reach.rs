@@ -1,6 +1,6 @@
 //! Ways from map functions to system calls, in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::plain::{clean, number};
 use super::grid::Grid;
@@ -94,12 +94,16 @@ fn legend(told: &Inspection, calls: &Calls) -> Vec<String> {
 
 /// What `*` means here.
 fn gates(told: &Inspection) -> Vec<String> {
-    let reaches = told.functions.iter().flat_map(|f| &f.reach);
-    let gates: BTreeSet<(&str, &str)> = reaches
-        .flat_map(|reach| &reach.reach.gates)
-        .map(|gate| (gate.function, gate.only))
-        .collect();
-    let line = |(function, only)| format!("*: only through {function}, which runs {only}");
+    let mut gates: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for reach in told.functions.iter().flat_map(|f| &f.reach) {
+        for gate in &reach.reach.gates {
+            gates.entry(gate.only).or_default().insert(gate.function);
+        }
+    }
+    let line = |(only, functions): (&str, BTreeSet<&str>)| {
+        let functions: Vec<_> = functions.into_iter().collect();
+        format!("*: only through {}: {only}", functions.join(", "))
+    };
     gates.into_iter().map(line).collect()
 }
 
