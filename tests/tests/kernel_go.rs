@@ -1,4 +1,8 @@
 //! Go programs: what their maps really do, on every Go that is installed, stripped or not.
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
 
 use std::collections::BTreeMap;
 
