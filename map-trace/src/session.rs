@@ -9,6 +9,7 @@ mod footer;
 mod instrument;
 mod limiter;
 mod live;
+mod majors;
 mod members;
 mod modules;
 mod names;
