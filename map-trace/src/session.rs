@@ -9,7 +9,6 @@ mod footer;
 mod instrument;
 mod limiter;
 mod live;
-mod majors;
 mod members;
 mod modules;
 mod names;

@@ -1,9 +1,8 @@
-//! The side band: perf's own record of every mapping a program makes, with file names and build ids, while
-//! the target lives, and of every fault that waited for a disk.
+//! The mapping side band: perf's own record of every mapping a program makes, with file names and build
+//! ids, while the target lives.
 //!
-//! The software event of major faults carries the records: it fires at the end of each such fault
-//! (mm/memory.c, `mm_account_fault`), and no tracepoint tells that. The kernel refuses an inherited event
-//! with a ring on "any CPU", so there is one event and one ring for each CPU. Records carry CLOCK_MONOTONIC, the
+//! A software event that never fires carries the records. The kernel refuses an inherited event with a
+//! ring on "any CPU", so there is one event and one ring for each CPU. Records carry CLOCK_MONOTONIC, the
 //! clock of our probes. They wake nobody until a quarter of a ring is full: drain on a timer too.
 //!
 //! An event's descriptor is readable when that mark is passed and reports a hang-up once the observed
@@ -169,7 +168,6 @@ impl SideBand {
                 match side_band_record::decode(record.ty(), record.misc(), &body) {
                     Ok(Some(SideBandRecord::Lost { count })) => {
                         self.lost_records = self.lost_records.saturating_add(count);
-                        records.push(SideBandRecord::Lost { count });
                     }
                     Ok(found) => records.extend(found),
                     Err(_) => self.undecodable += 1,
@@ -184,7 +182,7 @@ impl SideBand {
 }
 
 fn ring(pid: Option<u32>, cpu: usize, features: Features) -> Result<Sampler, SideBandError> {
-    let mut builder = Builder::new(Software::PAGE_FAULTS_MAJ);
+    let mut builder = Builder::new(Software::DUMMY);
     match pid.map(libc::pid_t::try_from) {
         Some(Ok(pid)) => builder.observe_pid(pid).inherit(true).enable_on_exec(true),
         Some(Err(_)) => {
@@ -201,14 +199,13 @@ fn ring(pid: Option<u32>, cpu: usize, features: Features) -> Result<Sampler, Sid
     builder
         .one_cpu(cpu)
         .include_kernel()
-        .sample_period(1)
         .mmap(true)
         .mmap2(true)
         .mmap_data(true)
         .comm(true)
         .comm_exec(true)
         .build_id(features.build_ids)
-        .sample(SampleFlag::TID | SampleFlag::TIME | SampleFlag::ADDR)
+        .sample(SampleFlag::TID | SampleFlag::TIME)
         .sample_id_all(true)
         .clockid(Clock::MONOTONIC)
         .wakeup_watermark(WAKE_BYTES);
@@ -276,7 +273,6 @@ mod tests {
         records.sort_by_key(|record| match record {
             SideBandRecord::Mapping(mapping) => mapping.time_ns,
             SideBandRecord::Exec(exec) => exec.time_ns,
-            SideBandRecord::MajorFault(fault) => fault.time_ns,
             SideBandRecord::Lost { count } => panic!("{count} lost among the records"),
         });
         (records, pid)

@@ -4,8 +4,6 @@
 const LOST: u32 = 2;
 /// `PERF_RECORD_COMM`
 const COMM: u32 = 3;
-/// `PERF_RECORD_SAMPLE`: pid, tid, time, address, as asked for.
-const SAMPLE: u32 = 9;
 /// `PERF_RECORD_MMAP2`
 const MMAP2: u32 = 10;
 /// `PERF_RECORD_MISC_COMM_EXEC`: the name changed because of an exec.
@@ -25,21 +23,8 @@ pub enum SideBandRecord {
     /// A process executed a program: all its earlier mappings are gone. Comes before the mappings of
     /// the new program.
     Exec(Exec),
-    /// A fault that waited for a disk has been handled.
-    MajorFault(MajorFault),
     /// Records the kernel could not store.
     Lost { count: u64 },
-}
-
-/// The end of a major fault of user or kernel mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MajorFault {
-    /// CLOCK_MONOTONIC, nanoseconds.
-    pub time_ns: u64,
-    pub tgid: u32,
-    pub tid: u32,
-    /// The faulting address.
-    pub address: u64,
 }
 
 /// An exec, as the kernel announces it while the new address space is still empty.
@@ -121,9 +106,6 @@ pub fn decode(kind: u32, misc: u16, body: &[u8]) -> Result<Option<SideBandRecord
         COMM if misc & MISC_COMM_EXEC != 0 => {
             Ok(Some(SideBandRecord::Exec(exec(body).ok_or_else(short)?)))
         }
-        SAMPLE => Ok(Some(SideBandRecord::MajorFault(
-            major_fault(body).ok_or_else(short)?,
-        ))),
         LOST => Ok(Some(SideBandRecord::Lost {
             count: u64_at(body, 8).ok_or_else(short)?,
         })),
@@ -164,16 +146,6 @@ fn mapping(misc: u16, body: &[u8]) -> Option<Result<Mapping, RecordError>> {
         name,
         file,
     }))
-}
-
-/// pid, tid, time, address.
-fn major_fault(body: &[u8]) -> Option<MajorFault> {
-    Some(MajorFault {
-        time_ns: u64_at(body, 8)?,
-        tgid: u32_at(body, 0)?,
-        tid: u32_at(body, 4)?,
-        address: u64_at(body, 16)?,
-    })
 }
 
 /// pid, tid, name, sample id.
@@ -300,26 +272,6 @@ mod tests {
             name: b"true".to_vec(),
         });
         assert_eq!(decode(COMM, MISC_COMM_EXEC, &body), Ok(Some(exec)));
-    }
-
-    #[test]
-    fn a_sample_is_a_major_fault() {
-        let mut body = [7_u32.to_ne_bytes(), 8_u32.to_ne_bytes()].concat();
-        body.extend(55_u64.to_ne_bytes());
-        body.extend(0x7000_u64.to_ne_bytes());
-        let fault = MajorFault {
-            time_ns: 55,
-            tgid: 7,
-            tid: 8,
-            address: 0x7000,
-        };
-        let expected = Ok(Some(SideBandRecord::MajorFault(fault)));
-        assert_eq!(decode(SAMPLE, 0, &body), expected);
-        let error = RecordError::Short {
-            kind: SAMPLE,
-            length: 23,
-        };
-        assert_eq!(decode(SAMPLE, 0, &body[..23]), Err(error));
     }
 
     proptest! {

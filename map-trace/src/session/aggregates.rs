@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use map_trace_common::limits::REGION_ANY;
 use map_trace_common::record::{AggregateKey, AggregateValue, kind, pte_class};
 
-use super::majors::Majors;
 use super::pipeline::{Finished, no_stack};
 use crate::cause::{FaultInputs, VmaView, classify, kernel_class};
 use crate::model::event::{AggregateLine, Context, EventKind, Mode, TraceLine};
@@ -27,11 +26,9 @@ pub fn tell(finished: &mut Finished, groups: &HashMap<AggregateKey, AggregateVal
             unattributed += value.count;
         }
         let line = line(finished, key, value, event, context);
-        for part in by_disk(line, &mut finished.majors) {
-            finished
-                .recorder
-                .record(&TraceLine::Aggregate(Box::new(part)));
-        }
+        finished
+            .recorder
+            .record(&TraceLine::Aggregate(Box::new(line)));
     }
     unattributed
 }
@@ -45,35 +42,6 @@ fn context(finished: &mut Finished, key: &AggregateKey) -> Context {
         finished.recorder.record(line);
     }
     stack.context()
-}
-
-/// File faults of a group in two parts: those that waited for a disk, and those that did not.
-fn by_disk(line: AggregateLine, majors: &mut Majors) -> Vec<AggregateLine> {
-    let read = match line.cause {
-        Some(Cause::FileMap) => {
-            let range = (line.address_min.0, line.address_max.0);
-            majors.take(line.pid, range, line.count)
-        }
-        _ => 0,
-    };
-    if read == 0 {
-        return vec![line];
-    }
-    // Which of them took how long is not known: the sum stays with the first part.
-    let waited = AggregateLine {
-        cause: Some(Cause::FileRead),
-        count: read,
-        duration_ns: 0,
-        durations: 0,
-        ..line.clone()
-    };
-    let rest = AggregateLine {
-        count: line.count - read,
-        ..line
-    };
-    let mut parts = vec![rest, waited];
-    parts.retain(|part| part.count > 0);
-    parts
 }
 
 fn line(

@@ -26,8 +26,6 @@ pub struct Held {
     pub context: Context,
     /// Time the kernel took, when it was measured.
     pub stall_ns: Option<u64>,
-    /// It waited for a disk; `None` when nobody would tell.
-    major: Option<bool>,
 }
 
 /// The signal that followed a fault on its thread.
@@ -41,29 +39,10 @@ pub struct Followed {
 /// Held faults by thread.
 #[derive(Default)]
 pub struct Faults {
-    /// Major faults are reported.
-    tells_major: bool,
     held: HashMap<u32, Held>,
 }
 
 impl Faults {
-    /// Whether every major fault from now on will be reported with [`Self::major`].
-    pub fn tell_major(&mut self, tells: bool) {
-        self.tells_major = tells;
-    }
-
-    /// The thread's fault at this address waited for a disk, and was handled at `end_ns`. False when it is
-    /// not here: its record was not delivered.
-    pub fn major(&mut self, tid: u32, address: u64, end_ns: u64) -> bool {
-        let held = self.held.get_mut(&tid);
-        let Some(held) = held.filter(|held| held.record.address == address) else {
-            return false;
-        };
-        held.major = Some(true);
-        held.stall_ns = end_ns.checked_sub(held.record.header.ktime_ns);
-        true
-    }
-
     /// Takes a fault, and gives back one to tell when too many threads have one.
     pub fn hold(
         &mut self,
@@ -77,7 +56,6 @@ impl Faults {
             place,
             context,
             stall_ns: None,
-            major: self.tells_major.then_some(false),
         };
         if self.held.len() >= MAX_HELD {
             return Some(held);
@@ -159,7 +137,6 @@ impl Held {
         let inputs = |place: &Place| FaultInputs {
             mapping_in_flight: in_flight,
             followed_by_signal: signal,
-            major: self.major,
             ..FaultInputs::new(
                 FaultCode(record.error_code),
                 mode(record),

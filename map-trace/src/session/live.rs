@@ -175,9 +175,6 @@ impl<'a> Session<'a> {
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
         pipeline.follow(pid, start_ns);
-        if side_band.is_some() {
-            pipeline.expect_major_faults();
-        }
         let progress = Progress::new(settings.screen.progress);
         Ok(Self {
             settings,

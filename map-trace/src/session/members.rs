@@ -19,12 +19,6 @@ pub struct Members(HashMap<Key, Option<Cause>>);
 impl Members {
     /// A fault of a group turned out to have this cause.
     pub fn learn(&mut self, record: &PageFaultRecord, cause: Cause) {
-        // Whether a page had to be read is known of each, see `majors`, and tells no groups apart.
-        let cause = if cause == Cause::FileRead {
-            Cause::FileMap
-        } else {
-            cause
-        };
         let header = &record.header;
         let key = (
             header.kind,
@@ -41,7 +35,7 @@ impl Members {
         }
     }
 
-    /// The one cause that every delivered fault of the group had; `file_map` stands for `file_read` too.
+    /// The one cause that every delivered fault of the group had.
     pub fn cause(&self, key: &AggregateKey) -> Option<Cause> {
         *self
             .0

@@ -7,14 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord,
-    UserfaultfdRecord, flag,
+    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord, UserfaultfdRecord,
+    flag,
 };
 
 use super::calls;
 use super::faults::{Faults, Followed, Held};
 use super::limiter::Limiter;
-use super::majors::Majors;
 use super::members::Members;
 use super::modules;
 use super::order::Order;
@@ -61,7 +60,6 @@ pub struct Pipeline {
     trouble: Trouble,
     events: u64,
     members: Members,
-    majors: Majors,
     /// Execs of each process so far.
     generations: HashMap<u32, u32>,
     registrations: Registrations,
@@ -89,15 +87,9 @@ impl Pipeline {
             trouble: Trouble::default(),
             events: 0,
             members: Members::default(),
-            majors: Majors::default(),
             generations: HashMap::new(),
             registrations: Registrations::default(),
         }
-    }
-
-    /// Major faults will come from the side band.
-    pub fn expect_major_faults(&mut self) {
-        self.faults.tell_major(true);
     }
 
     /// Begins to follow a process.
@@ -150,8 +142,7 @@ impl Pipeline {
         let time_ns = match &record {
             SideBandRecord::Mapping(mapping) => mapping.time_ns,
             SideBandRecord::Exec(exec) => exec.time_ns,
-            SideBandRecord::MajorFault(fault) => fault.time_ns,
-            SideBandRecord::Lost { .. } => return self.faults.tell_major(false),
+            SideBandRecord::Lost { .. } => return,
         };
         self.order.push(time_ns, Item::SideBand(record));
     }
@@ -413,11 +404,6 @@ impl Pipeline {
             SideBandRecord::Mapping(mapping) => {
                 self.spaces.report(&Arc::new(side_band_mapping(mapping)));
             }
-            SideBandRecord::MajorFault(fault) => {
-                if !self.faults.major(fault.tid, fault.address, fault.time_ns) {
-                    self.majors.note(fault.tgid, fault.address);
-                }
-            }
             SideBandRecord::Lost { .. } => {}
         }
     }
@@ -438,7 +424,6 @@ impl Pipeline {
             executables: self.executables,
             trouble: self.trouble,
             members: self.members,
-            majors: self.majors,
             generations: self.generations,
             ptes: self.ptes,
             start_ns: self.start_ns,
@@ -454,7 +439,6 @@ pub struct Finished {
     pub executables: Vec<Executable>,
     pub trouble: Trouble,
     pub members: Members,
-    pub majors: Majors,
     pub generations: HashMap<u32, u32>,
     pub ptes: PteContext,
     pub start_ns: u64,

@@ -96,7 +96,6 @@ pub(super) fn empty_file(inputs: &FaultInputs) -> Answer {
         _ if inputs.error_code.write() && !vma.shared => {
             Some("a write: the page was copied at once")
         }
-        _ if inputs.major.is_none() => Some("whether it waited for a disk was not seen"),
         _ => None,
     };
     Some((cause, reason))
