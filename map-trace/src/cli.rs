@@ -3,14 +3,17 @@
 //! A new subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 
 mod attach;
+mod check;
 mod color;
 mod diff;
 mod doctor;
 mod explain;
 mod export;
+mod inspect;
 mod print;
 mod record;
 mod report;
+mod rules;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -43,9 +46,11 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
+    Check(check::CheckArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
+    Inspect(inspect::InspectArgs),
     Explain(explain::ExplainArgs),
     Doctor(doctor::DoctorArgs),
 }
@@ -55,9 +60,11 @@ impl Command {
         match self {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
+            Self::Check(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),
+            Self::Inspect(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Doctor(args) => args.run(),
         }

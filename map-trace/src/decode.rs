@@ -4,8 +4,8 @@ use std::mem::{offset_of, size_of};
 
 use map_trace_common::limits::MAX_FRAMES;
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord,
-    StackRecord, UserfaultfdRecord, kind,
+    ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord,
+    PteSampleRecord, SignalRecord, StackRecord, UserfaultfdRecord, WatchHitRecord, kind,
 };
 
 /// Why bytes are not a record.
@@ -34,6 +34,9 @@ pub enum Record {
     Fork(ForkRecord),
     Exec(ExecRecord),
     Exit(ExitRecord),
+    FaultEnd(FaultEndRecord),
+    PteSample(PteSampleRecord),
+    WatchHit(WatchHitRecord),
     Userfaultfd(UserfaultfdRecord),
     Stack(Box<StackBytes>),
 }
@@ -73,6 +76,12 @@ unsafe impl Plain for ExecRecord {}
 // SAFETY: as above.
 unsafe impl Plain for ExitRecord {}
 // SAFETY: as above.
+unsafe impl Plain for FaultEndRecord {}
+// SAFETY: as above.
+unsafe impl Plain for PteSampleRecord {}
+// SAFETY: as above.
+unsafe impl Plain for WatchHitRecord {}
+// SAFETY: as above.
 unsafe impl Plain for UserfaultfdRecord {}
 
 /// The first `size_of::<T>()` bytes as a `T`.
@@ -105,6 +114,9 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::FORK => Record::Fork(exact(kind, bytes)?),
         kind::EXEC => Record::Exec(exact(kind, bytes)?),
         kind::EXIT => Record::Exit(exact(kind, bytes)?),
+        kind::FAULT_END => Record::FaultEnd(exact(kind, bytes)?),
+        kind::PTE_SAMPLE => Record::PteSample(exact(kind, bytes)?),
+        kind::WATCH_HIT => Record::WatchHit(exact(kind, bytes)?),
         kind::USERFAULTFD => Record::Userfaultfd(exact(kind, bytes)?),
         kind::STACK => Record::Stack(Box::new(stack(&header, bytes)?)),
         other => return Err(DecodeError::Kind(other)),

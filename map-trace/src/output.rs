@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod explain;
 pub mod export;
 pub mod html;
+pub mod inspect;
 pub mod json;
 pub mod markdown;
 pub mod plain;
@@ -16,6 +17,7 @@ pub mod schema;
 mod screen;
 mod table;
 pub mod text;
+pub mod verdicts;
 
 #[cfg(test)]
 mod samples;

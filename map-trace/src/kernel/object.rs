@@ -186,17 +186,37 @@ impl Object {
 
     /// Registers a process; its events count from its next exec on, or at once when `counting`.
     pub fn register(&mut self, tgid: u32, counting: bool) -> Result<(), ObjectError> {
-        let name = "PROCESSES";
-        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
-        let mut processes: HashMap<_, u32, Shared<Process>> =
-            HashMap::try_from(map).map_err(|why| ObjectError::MapAccess { name, why })?;
         let process = Process {
             counting: u32::from(counting),
             ..Process::default()
         };
-        processes
-            .insert(tgid, Shared(process), 0)
-            .map_err(|why| ObjectError::MapAccess { name, why })
+        self.insert(tgid, process)
+    }
+
+    /// Registers a process that runs already; its events count at once.
+    ///
+    /// # Errors
+    /// The map is full.
+    pub fn register_running(
+        &mut self,
+        tgid: u32,
+        text: &std::ops::Range<u64>,
+    ) -> Result<(), ObjectError> {
+        let process = Process {
+            counting: 1,
+            start_code: text.start,
+            end_code: text.end,
+            ..Process::default()
+        };
+        self.insert(tgid, process)
+    }
+
+    fn insert(&mut self, tgid: u32, process: Process) -> Result<(), ObjectError> {
+        let name = "PROCESSES";
+        let access = |why| ObjectError::MapAccess { name, why };
+        let mut processes: HashMap<_, u32, Shared<Process>> =
+            HashMap::try_from(self.map_mut(name)?).map_err(access)?;
+        processes.insert(tgid, Shared(process), 0).map_err(access)
     }
 
     /// Forgets processes that have ended and everything that was told apart by group or stack so far: what
@@ -235,6 +255,13 @@ impl Object {
         let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
         let mut array: Array<_, Shared<PageTables>> = Array::try_from(map).map_err(access)?;
         array.set(0, Shared(*tables), 0).map_err(access)
+    }
+
+    pub(super) fn map_mut(
+        &mut self,
+        name: &'static str,
+    ) -> Result<&mut aya::maps::Map, ObjectError> {
+        self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))
     }
 
     pub(super) fn map(&self, name: &'static str) -> Result<&aya::maps::Map, ObjectError> {
@@ -293,4 +320,15 @@ fn refused(name: &'static str, why: &ProgramError) -> ObjectError {
 /// Whether the kernel's type information is there at all.
 pub fn has_btf() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists()
+}
+
+/// Bounds of a running process's main text (proc_pid_stat(5), startcode and endcode); empty when unknown.
+pub fn text_bounds(tgid: u32) -> std::ops::Range<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{tgid}/stat")).unwrap_or_default();
+    // The command name, in parentheses, may hold anything; fields are counted behind it.
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut words = after.split_whitespace().skip(23);
+    let mut next = || words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    let start = next();
+    start..next()
 }

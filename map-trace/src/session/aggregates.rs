@@ -9,7 +9,7 @@ use super::pipeline::{Finished, no_stack};
 use crate::cause::{FaultInputs, VmaView, classify, kernel_class};
 use crate::model::event::{AggregateLine, Context, EventKind, Mode, TraceLine};
 use crate::model::pte::PteLevel;
-use crate::model::{Address, Cause, FaultCode, signal};
+use crate::model::{Address, Cause, FaultCode, Pte, signal};
 use crate::space::Place;
 
 /// Tells every group; returns how many events they hold and how many of these have no known stack.
@@ -77,7 +77,15 @@ fn line(
         cause: classified.as_ref().map(|(cause, _)| *cause),
         cause_reason: classified.map(|(_, reason)| reason),
         signal: (event == EventKind::Signal).then(|| signal::name(key.code as i32)),
-        vma: place.vma.as_ref().map(crate::space::Vma::facts),
+        vma: place
+            .vma
+            .as_ref()
+            .filter(|_| place.certain)
+            .map(crate::space::Vma::facts),
+        pte: (event == EventKind::PteSample)
+            .then(|| sampled(key))
+            .flatten(),
+        on: finished.watched.name(event, key.code),
         duration_ns: value.duration_ns,
         durations: if value.duration_ns == 0 {
             0
@@ -132,6 +140,27 @@ fn cause(
     }
 }
 
+/// What the samples of a group have in common, out of the kernel's summary of their entries.
+fn sampled(key: &AggregateKey) -> Option<Pte> {
+    let on = |bit: u32| key.pte_class & bit != 0;
+    Some(Pte {
+        raw: Address(0),
+        level: PteLevel::from_number(key.pte_class >> pte_class::LEVEL_SHIFT)?,
+        present: on(pte_class::PRESENT),
+        writable: on(pte_class::WRITABLE),
+        user: on(pte_class::USER),
+        accessed: false,
+        dirty: on(pte_class::DIRTY),
+        no_execute: on(pte_class::NO_EXECUTE),
+        zero_page: on(pte_class::ZERO_PAGE),
+        saved_dirty: false,
+        empty: on(pte_class::EMPTY),
+        prot_none: on(pte_class::PROT_NONE),
+        uffd_wp: on(pte_class::UFFD_WP),
+        unstable: on(pte_class::UNSTABLE),
+    })
+}
+
 fn event_kind(kind: u32) -> Option<EventKind> {
     Some(match kind {
         kind::PAGE_FAULT_USER | kind::PAGE_FAULT_KERNEL => EventKind::PageFault,
@@ -146,6 +175,8 @@ fn event_kind(kind: u32) -> Option<EventKind> {
         kind::FORK => EventKind::Fork,
         kind::EXEC => EventKind::Exec,
         kind::EXIT => EventKind::Exit,
+        kind::PTE_SAMPLE => EventKind::PteSample,
+        kind::WATCH_HIT => EventKind::WatchHit,
         _ => return None,
     })
 }

@@ -28,6 +28,8 @@ pub struct Instrument {
 pub struct Wishes {
     pub detail: u64,
     pub follow_forks: bool,
+    /// Stop the program at its first exec, so that what it watches can be found.
+    pub stop_at_exec: bool,
 }
 
 impl Instrument {
@@ -41,17 +43,16 @@ impl Instrument {
             return Err(Error::failed("cannot trace", why).fix(FIX_BTF));
         }
         // Two readers of the same 5 MB: ours for offsets, aya's for loading; side by side.
-        let (settings, btf) = std::thread::scope(|scope| {
+        let (loaded, btf) = std::thread::scope(|scope| {
             let btf = scope.spawn(object::kernel_btf);
-            (settings(wishes), btf.join())
+            (load(wishes, host), btf.join())
         });
         let btf = match btf {
             Ok(Ok(btf)) => btf,
             Ok(Err(why)) => return Err(refused(&why)),
             Err(_) => return Err(Error::failed("cannot trace", "reading kernel types failed")),
         };
-        let mut object = Object::load(&settings?).map_err(|why| refused(&why))?;
-        let (calibration, tables) = calibrated(&mut object, host);
+        let (mut object, calibration, tables) = loaded?;
         object.load_programs(&btf).map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
         let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
@@ -111,6 +112,13 @@ impl Instrument {
     }
 }
 
+/// Creates the maps and calibrates: all that needs no types in aya's form.
+fn load(wishes: Wishes, host: &Host) -> Result<(Object, Calibration, Option<PageTables>)> {
+    let mut object = Object::load(&settings(wishes)?).map_err(|why| refused(&why))?;
+    let (calibration, tables) = calibrated(&mut object, host);
+    Ok((object, calibration, tables))
+}
+
 /// Settings with every offset of the running kernel; refuses a kernel whose structures are not as the
 /// programs assume.
 fn settings(wishes: Wishes) -> Result<Settings> {
@@ -135,6 +143,8 @@ fn settings(wishes: Wishes) -> Result<Settings> {
     // At least one event of each group is delivered, so that a cause can be decided for the rest.
     settings.detail = wishes.detail.max(1);
     settings.follow_forks = u32::from(wishes.follow_forks);
+    settings.stop_at_exec = u32::from(wishes.stop_at_exec);
+    settings.measure_stall = 1;
     Ok(settings)
 }
 
@@ -156,7 +166,7 @@ fn calibrated(object: &mut Object, host: &Host) -> (Calibration, Option<PageTabl
 }
 
 /// The kernel's refusal with what usually is behind it.
-fn refused(why: &ObjectError) -> Error {
+pub fn refused(why: &ObjectError) -> Error {
     let lockdown = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
     let error = Error::failed("cannot trace", why);
     if lockdown.contains("[confidentiality]") {

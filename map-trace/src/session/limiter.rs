@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use crate::model::event::{
-    AggregateLine, Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent, SignalEvent,
-    TraceLine,
+    AggregateLine, Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent, PteSampleEvent,
+    SignalEvent, TraceLine, WatchHitEvent,
 };
-use crate::model::{Address, Cause, FaultCode, Operation};
+use crate::model::{Address, Cause, FaultCode, Operation, Pte};
 
 /// Groups of held-back events kept apart at most; beyond, stacks and codes are no longer told apart.
 const MAX_GROUPS: usize = 1 << 16;
@@ -26,6 +26,9 @@ struct Group {
     error_code: Option<FaultCode>,
     cause: Option<Cause>,
     signal: Option<String>,
+    /// Entry without its raw bits.
+    pte: Option<Pte>,
+    on: Option<String>,
 }
 
 /// Counts of a group.
@@ -50,6 +53,8 @@ struct Facts<'a> {
     error_code: Option<FaultCode>,
     cause: Option<Cause>,
     signal: Option<&'a str>,
+    pte: Option<Pte>,
+    on: Option<&'a str>,
     context: &'a Context,
 }
 
@@ -96,6 +101,11 @@ impl Limiter {
             error_code: facts.error_code,
             cause: facts.cause,
             signal: facts.signal.map(str::to_owned),
+            pte: facts.pte.map(|pte| Pte {
+                raw: Address(0),
+                ..pte
+            }),
+            on: facts.on.map(str::to_owned),
         };
         if self.held.len() >= MAX_GROUPS && !self.held.contains_key(&group) {
             group = Group {
@@ -149,6 +159,8 @@ fn line(group: Group, sum: &Sum) -> TraceLine {
         cause_reason: None,
         signal: group.signal,
         vma: None,
+        pte: group.pte,
+        on: group.on,
         duration_ns: sum.duration_ns,
         durations: sum.durations,
         context: Context {
@@ -173,6 +185,8 @@ fn facts(line: &TraceLine) -> Option<Facts<'_>> {
         TraceLine::Brk(event) => Some(call(EventKind::Brk, event)),
         TraceLine::Madvise(event) => Some(call(EventKind::Madvise, event)),
         TraceLine::Signal(event) => Some(signal(event)),
+        TraceLine::PteSample(event) => Some(sample(event)),
+        TraceLine::WatchHit(event) => Some(hit(event)),
         _ => None,
     }
 }
@@ -188,6 +202,8 @@ fn fault(event: &PageFaultEvent) -> Facts<'_> {
         error_code: Some(event.error_code),
         cause: Some(event.cause),
         signal: None,
+        pte: None,
+        on: None,
         context: &event.context,
     }
 }
@@ -203,6 +219,8 @@ fn call(kind: EventKind, event: &MemoryCallEvent) -> Facts<'_> {
         error_code: None,
         cause: None,
         signal: None,
+        pte: None,
+        on: None,
         context: &event.context,
     }
 }
@@ -218,6 +236,42 @@ fn signal(event: &SignalEvent) -> Facts<'_> {
         error_code: None,
         cause: None,
         signal: Some(&event.signal),
+        pte: None,
+        on: None,
+        context: &event.context,
+    }
+}
+
+fn sample(event: &PteSampleEvent) -> Facts<'_> {
+    Facts {
+        kind: EventKind::PteSample,
+        time_ns: event.time_ns,
+        pid: event.pid,
+        address: event.address.0,
+        duration: None,
+        mode: None,
+        error_code: None,
+        cause: None,
+        signal: None,
+        pte: Some(event.pte),
+        on: event.on.as_deref(),
+        context: &event.context,
+    }
+}
+
+fn hit(event: &WatchHitEvent) -> Facts<'_> {
+    Facts {
+        kind: EventKind::WatchHit,
+        time_ns: event.time_ns,
+        pid: event.pid,
+        address: event.address.0,
+        duration: None,
+        mode: None,
+        error_code: None,
+        cause: None,
+        signal: None,
+        pte: None,
+        on: event.on.as_deref(),
         context: &event.context,
     }
 }

@@ -7,25 +7,29 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord, UserfaultfdRecord,
-    flag,
+    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, PteSampleRecord,
+    SignalRecord, UserfaultfdRecord, WatchHitRecord, flag, kind,
 };
 
 use super::calls;
-use super::faults::{Faults, Followed, Held};
+use super::faults::{Faults, Followed, Held, Returned};
 use super::limiter::Limiter;
 use super::members::Members;
 use super::modules;
 use super::order::Order;
+use super::recording::Recording;
 use super::stacks::Stacks;
 use super::userfaultfd::Registrations;
+use super::watched::Watched;
 use crate::decode::{self, Record};
-use crate::evidence::Recorder;
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
-use crate::model::event::{Context, ExecEvent, ExitEvent, ForkEvent, SignalEvent, TraceLine};
-use crate::model::pte::PteContext;
+use crate::model::event::{
+    Context, EventKind, ExecEvent, ExitEvent, ForkEvent, PteSampleEvent, SignalEvent, TraceLine,
+    WatchHitEvent,
+};
+use crate::model::pte::{PteContext, PteLevel};
 use crate::model::summary::Executable;
-use crate::model::{Address, signal};
+use crate::model::{Address, Prot, Pte, signal};
 use crate::space::{Device, ExecFacts, SideBandMapping, Spaces};
 
 /// Executables listed at most.
@@ -33,6 +37,13 @@ const MAX_EXECUTABLES: usize = 256;
 
 /// What waits for its turn.
 enum Item {
+    /// A mapping call was entered: time to look at what it is about to change. The side band tells of the
+    /// change before the call returns.
+    Entered {
+        tgid: u32,
+        tid: u32,
+        address: u64,
+    },
     Record(Record),
     SideBand(SideBandRecord),
 }
@@ -51,8 +62,13 @@ pub struct Pipeline {
     pub spaces: Spaces,
     pub stacks: Stacks,
     faults: Faults,
+    returned: Returned,
+    /// Protection at the address of the call a thread is in, as it was at its entry.
+    entered: HashMap<u32, Option<Prot>>,
+    /// Everything up to here has been told.
+    released_ns: u64,
     limiter: Limiter,
-    recorder: Recorder,
+    recorder: Recording,
     ptes: PteContext,
     executables: Vec<Executable>,
     /// Followed processes that have not ended.
@@ -62,6 +78,8 @@ pub struct Pipeline {
     members: Members,
     /// Execs of each process so far.
     generations: HashMap<u32, u32>,
+    /// What the user asked to watch.
+    pub watched: Watched,
     registrations: Registrations,
 }
 
@@ -71,7 +89,7 @@ impl Pipeline {
         stacks: Stacks,
         ptes: PteContext,
         detail: u64,
-        recorder: Recorder,
+        recorder: Recording,
     ) -> Self {
         Self {
             start_ns,
@@ -79,6 +97,9 @@ impl Pipeline {
             spaces: Spaces::new(),
             stacks,
             faults: Faults::default(),
+            returned: Returned::default(),
+            entered: HashMap::new(),
+            released_ns: 0,
             limiter: Limiter::new(detail),
             recorder,
             ptes,
@@ -88,6 +109,7 @@ impl Pipeline {
             events: 0,
             members: Members::default(),
             generations: HashMap::new(),
+            watched: Watched::default(),
             registrations: Registrations::default(),
         }
     }
@@ -107,8 +129,9 @@ impl Pipeline {
                 false
             }
             Ok(record) => {
-                let event = !matches!(record, Record::Userfaultfd(_));
                 self.note_life(&record);
+                self.note_entry(&record);
+                let event = !matches!(record, Record::FaultEnd(_) | Record::Userfaultfd(_));
                 self.order.push(effective_ns(&record), Item::Record(record));
                 event
             }
@@ -116,6 +139,23 @@ impl Pipeline {
                 self.trouble.undecodable += 1;
                 true
             }
+        }
+    }
+
+    fn note_entry(&mut self, record: &Record) {
+        if let Record::MemoryCall(call) = record
+            && changes_existing(call)
+            && call.header.ktime_ns > self.released_ns
+        {
+            let Header {
+                tgid,
+                tid,
+                ktime_ns,
+                ..
+            } = call.header;
+            let address = call.args[0];
+            self.order
+                .push(ktime_ns, Item::Entered { tgid, tid, address });
         }
     }
 
@@ -149,17 +189,18 @@ impl Pipeline {
 
     /// Tells everything that happened up to a time before which nothing can still arrive.
     pub fn release(&mut self, up_to_ns: u64) {
+        self.released_ns = self.released_ns.max(up_to_ns);
         while let Some(item) = self.order.pop(up_to_ns) {
             match item {
+                Item::Entered { tgid, tid, address } => {
+                    let place = self.spaces.place(tgid, address);
+                    let vma = place.vma.filter(|_| place.certain && !place.below_stack);
+                    self.entered.insert(tid, vma.map(|vma| vma.prot));
+                }
                 Item::Record(record) => self.tell(record),
                 Item::SideBand(record) => self.side_band(record),
             }
         }
-    }
-
-    /// Hands buffered lines to the system.
-    pub fn flush(&mut self) {
-        self.recorder.flush();
     }
 
     /// Events told so far.
@@ -185,9 +226,49 @@ impl Pipeline {
             Record::Fork(record) => self.fork(&record),
             Record::Exec(record) => self.exec(&record),
             Record::Exit(record) => self.exit(&record),
+            Record::FaultEnd(record) => self.faults.stalled(&record),
+            Record::PteSample(record) => self.pte_sample(&record),
+            Record::WatchHit(record) => self.watch_hit(&record),
             Record::Userfaultfd(record) => self.userfaultfd(&record),
             Record::Stack(stack) => self.stacks.keep(stack),
         }
+    }
+
+    fn pte_sample(&mut self, record: &PteSampleRecord) {
+        let header = record.header;
+        let context = self.context(&header);
+        let unread = header.flags & flag::PTE_UNREAD != 0;
+        let level = PteLevel::from_number(record.pte_level).filter(|_| !unread);
+        let Some(level) = level else {
+            self.trouble.undecodable += 1;
+            return;
+        };
+        let unstable = header.flags & flag::PTE_UNSTABLE != 0;
+        let line = TraceLine::PteSample(Box::new(PteSampleEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            address: Address(record.address),
+            on: self.watched.name(EventKind::PteSample, record.range.into()),
+            pte: Pte::decode(record.pte, level, unstable, &self.ptes),
+            context,
+        }));
+        self.store(&line);
+    }
+
+    fn watch_hit(&mut self, record: &WatchHitRecord) {
+        let header = record.header;
+        let context = self.context(&header);
+        let line = TraceLine::WatchHit(Box::new(WatchHitEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            address: Address(record.address),
+            ip: Address(record.ip),
+            on: self.watched.word(record.address),
+            context,
+        }));
+        self.store(&line);
     }
 
     fn time(&self, header: &Header) -> u64 {
@@ -225,13 +306,19 @@ impl Pipeline {
 
     fn tell_fault(&mut self, held: Held, followed: Option<Followed>) {
         let record = held.record;
-        let event = held.event(followed, &self.spaces, &self.ptes, self.start_ns);
+        let event = held.event(
+            followed,
+            &self.spaces,
+            &self.ptes,
+            (&self.returned, self.start_ns),
+        );
         self.members.learn(&record, event.cause);
         self.store(&TraceLine::PageFault(Box::new(event)));
     }
 
     fn page_fault(&mut self, record: PageFaultRecord) {
         let header = record.header;
+        self.faults.again(&record);
         self.settle(header.tid, None);
         let context = self.context(&header);
         let place = self.spaces.place(header.tgid, record.address);
@@ -248,9 +335,10 @@ impl Pipeline {
         let header = record.header;
         self.settle(header.tid, None);
         let context = self.context(&header);
-        let old_prot = self.old_prot(record);
+        let old_prot = self.entered.remove(&header.tid).flatten();
         if let Some(call) = calls::mapping_call(record) {
             self.spaces.call(header.tgid, &call);
+            self.returned.note(record);
         }
         let around = calls::Around {
             start_ns: self.start_ns,
@@ -261,22 +349,6 @@ impl Pipeline {
         if let Some(line) = calls::line(header.kind, event) {
             self.store(&line);
         }
-    }
-
-    /// Protection of the first page of the range before the call; a mapping the kernel chose has none.
-    fn old_prot(&self, record: &MemoryCallRecord) -> Option<crate::model::Prot> {
-        use map_trace_common::record::kind;
-        let changes = matches!(
-            record.header.kind,
-            kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE
-        );
-        let fixed =
-            record.header.kind == kind::MMAP && record.args[3] & libc::MAP_FIXED as u64 != 0;
-        if !changes && !fixed {
-            return None;
-        }
-        let place = self.spaces.place(record.header.tgid, record.args[0]);
-        place.vma.filter(|_| !place.below_stack).map(|vma| vma.prot)
     }
 
     fn signal(&mut self, record: &SignalRecord) {
@@ -400,7 +472,11 @@ impl Pipeline {
 
     fn side_band(&mut self, record: SideBandRecord) {
         match record {
-            SideBandRecord::Exec(exec) => self.spaces.exec_started(exec.tgid, exec.time_ns),
+            // The side band of `attach` tells of every process of the machine.
+            SideBandRecord::Exec(exec) if self.spaces.space(exec.tgid).is_some() => {
+                self.spaces.exec_started(exec.tgid, exec.time_ns);
+            }
+            SideBandRecord::Exec(_) => {}
             SideBandRecord::Mapping(mapping) => {
                 self.spaces.report(&Arc::new(side_band_mapping(mapping)));
             }
@@ -425,6 +501,7 @@ impl Pipeline {
             trouble: self.trouble,
             members: self.members,
             generations: self.generations,
+            watched: self.watched,
             ptes: self.ptes,
             start_ns: self.start_ns,
         }
@@ -433,13 +510,14 @@ impl Pipeline {
 
 /// A pipeline that has told everything.
 pub struct Finished {
-    pub recorder: Recorder,
+    pub recorder: Recording,
     pub spaces: Spaces,
     pub stacks: Stacks,
     pub executables: Vec<Executable>,
     pub trouble: Trouble,
     pub members: Members,
     pub generations: HashMap<u32, u32>,
+    pub watched: Watched,
     pub ptes: PteContext,
     pub start_ns: u64,
 }
@@ -458,6 +536,15 @@ pub fn no_stack() -> Context {
     }
 }
 
+/// Whether a call changes mappings that its address argument names; where the kernel chooses there are none.
+fn changes_existing(call: &MemoryCallRecord) -> bool {
+    match call.header.kind {
+        kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE => true,
+        kind::MMAP => call.args[3] & libc::MAP_FIXED as u64 != 0,
+        _ => false,
+    }
+}
+
 /// The time at which a record took effect: a memory call changes the mappings by its return.
 pub fn effective_ns(record: &Record) -> u64 {
     match record {
@@ -467,6 +554,9 @@ pub fn effective_ns(record: &Record) -> u64 {
         Record::Fork(record) => record.header.ktime_ns,
         Record::Exec(record) => record.header.ktime_ns,
         Record::Exit(record) => record.header.ktime_ns,
+        Record::FaultEnd(record) => record.header.ktime_ns,
+        Record::PteSample(record) => record.header.ktime_ns,
+        Record::WatchHit(record) => record.header.ktime_ns,
         Record::Userfaultfd(record) => record.header.ktime_ns,
         Record::Stack(_) => 0,
     }

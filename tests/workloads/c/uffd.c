@@ -18,7 +18,7 @@ static void *resolve(void *page)
     struct uffd_msg message;
     while (read(channel, &message, sizeof message) == (ssize_t)sizeof message) {
         if (message.event != UFFD_EVENT_PAGEFAULT) break;
-        /* Before the answer, so that the program, once it goes on, sees it. */
+        /* Before the ioctl: it lets the other thread go on, to the end of the program after the last page. */
         resolved++;
         uint64_t address = message.arg.pagefault.address & ~(uint64_t)(PAGE - 1);
         if (protect_mode) {

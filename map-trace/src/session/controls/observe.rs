@@ -8,7 +8,7 @@ use crate::decode::{self, Record};
 use crate::model::event::{MemoryCallEvent, PageFaultEvent};
 use crate::model::pte::PteContext;
 use crate::session::calls::{self, Around};
-use crate::session::faults::{Faults, Followed, Held};
+use crate::session::faults::{Faults, Followed, Held, Returned};
 use crate::session::pipeline::{effective_ns, no_stack};
 use crate::space::{MapsError, Spaces};
 
@@ -30,6 +30,8 @@ pub struct Observation {
     ptes: PteContext,
     spaces: Spaces,
     faults: Faults,
+    /// The child has one thread at a time: no call of another is under way.
+    returned: Returned,
     records: Vec<Record>,
     seen: Vec<(Slot, Seen)>,
     /// Records that were none.
@@ -57,6 +59,7 @@ impl Observation {
             ptes,
             spaces,
             faults: Faults::default(),
+            returned: Returned::default(),
             records: Vec::new(),
             seen: Vec::new(),
             undecodable: 0,
@@ -84,7 +87,12 @@ impl Observation {
                 Record::Signal(record) => self.signal(&record),
                 Record::Fork(record) => self.fork(&record),
                 Record::Exit(record) => self.settle(record.header.tid, None),
-                Record::Exec(_) | Record::Stack(_) | Record::Userfaultfd(_) => {}
+                Record::FaultEnd(_)
+                | Record::Exec(_)
+                | Record::PteSample(_)
+                | Record::WatchHit(_)
+                | Record::Stack(_)
+                | Record::Userfaultfd(_) => {}
             }
         }
         for held in self.faults.drain() {
@@ -110,7 +118,7 @@ impl Observation {
     }
 
     fn tell_fault(&mut self, held: Held, followed: Option<Followed>) {
-        let event = held.event(followed, &self.spaces, &self.ptes, 0);
+        let event = held.event(followed, &self.spaces, &self.ptes, (&self.returned, 0));
         self.note(event.address.0, Seen::Fault(Box::new(event)));
     }
 

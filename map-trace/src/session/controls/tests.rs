@@ -73,6 +73,7 @@ fn fault(mode: Mode, cause: Cause, pte: Pte, prot: Prot) -> Seen {
         vma: Some(VmaFacts { prot, ..vma() }),
         cause,
         cause_reason: None,
+        interrupted: false,
         context: no_stack(),
         stall_ns: None,
     }))
