@@ -37,7 +37,10 @@ impl Setting {
     /// The value now.
     pub fn value(&self) -> String {
         let value = fs::read_to_string(&self.path);
-        value.unwrap_or_else(|why| panic!("{}: {why}", self.path.display())).trim().to_owned()
+        value
+            .unwrap_or_else(|why| panic!("{}: {why}", self.path.display()))
+            .trim()
+            .to_owned()
     }
 
     /// The value it had.
@@ -49,7 +52,11 @@ impl Setting {
 impl Drop for Setting {
     fn drop(&mut self) {
         let restored = fs::write(&self.path, &self.before);
-        assert!(restored.is_ok() || thread::panicking(), "{}: {restored:?}", self.path.display());
+        assert!(
+            restored.is_ok() || thread::panicking(),
+            "{}: {restored:?}",
+            self.path.display()
+        );
     }
 }
 
@@ -87,14 +94,21 @@ impl Swap {
             file: None,
         };
         let size = pages as usize * PAGE;
-        fs::write(format!("/sys/block/zram{number}/disksize"), size.to_string()).ok()?;
+        fs::write(
+            format!("/sys/block/zram{number}/disksize"),
+            size.to_string(),
+        )
+        .ok()?;
         let start = Instant::now();
         while !Path::new(&path).exists() {
             assert!(start.elapsed() < PATIENCE, "{path} did not come");
             thread::yield_now();
         }
         let mut device = fs::OpenOptions::new().write(true).open(&path).ok()?;
-        device.write_all(&head(pages)).and_then(|()| device.sync_all()).ok()?;
+        device
+            .write_all(&head(pages))
+            .and_then(|()| device.sync_all())
+            .ok()?;
         Some(swap)
     }
 

@@ -264,7 +264,11 @@ fn huge_zero_frame(object: &mut Object, tables: &PageTables) -> Result<u64, Cali
     let answer = run(object, request)?;
     // Present, a leaf (bit 7) of the level above, read-only. Bit 12 of one is not of the frame.
     let huge = word == 0 && answer.level == 2 && answer.entry & 0x83 == 0x81;
-    Ok(if huge { answer.entry & tables.frame_mask & !0x1000 } else { 0 })
+    Ok(if huge {
+        answer.entry & tables.frame_mask & !0x1000
+    } else {
+        0
+    })
 }
 
 /// The entry of an address of our own.
