@@ -2,7 +2,7 @@
 
 use super::field::{Leaf, pick};
 use super::rule::{Area, Condition, Rule, Value};
-use super::stacks::{Lack, Stacks};
+use super::stacks::{Lack, StackFacts, Stacks};
 use crate::maps::Tables;
 use crate::model::event::{AggregateLine, Context, EventKind, TraceLine};
 use crate::model::vma::{VmaFacts, VmaKind};
@@ -72,6 +72,7 @@ pub struct EventView<'a> {
     pub group: Option<&'a AggregateLine>,
     /// None for events that belong to no operation.
     pub context: Option<&'a Context>,
+    pub stack: Option<&'a StackFacts>,
     /// It happened before any code of the program ran.
     pub startup: bool,
     /// Every operation it can belong to is known.
@@ -107,7 +108,7 @@ impl<'a> EventView<'a> {
             _ => None,
         };
         let count = group.map_or(1, |group| group.count);
-        Some(Self { line, kind, count, pid, group, context, startup: false, whole: false })
+        Some(Self { line, kind, count, pid, group, context, stack: None, startup: false, whole: false })
     }
 }
 
@@ -132,7 +133,7 @@ fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> K
     let Some(context) = event.context else {
         return Known::Unsure(Doubt::NoStack);
     };
-    let stack = knowledge.stacks.get(context.stack);
+    let stack = event.stack;
     let none = *wanted == Operation::None;
     let named = context.operation == *wanted || context.sub_operation.as_ref() == Some(wanted);
     let between = || stack.is_some_and(|stack| stack.operations.contains(wanted));
