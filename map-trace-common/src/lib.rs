@@ -10,5 +10,6 @@ pub mod cpu;
 pub mod limits;
 pub mod page_tables;
 pub mod process;
+pub mod range;
 pub mod record;
 pub mod settings;

@@ -21,3 +21,5 @@ pub const RING_DETAIL_BYTES: u32 = RING_BYTES / 4 * 3;
 pub const AGGREGATE_SHIFT: u32 = 24;
 /// Region value of an aggregate that no longer tells addresses apart.
 pub const REGION_ANY: u64 = u64::MAX;
+/// Slots in which a fault's start waits for its end, by thread id modulo this.
+pub const FAULT_SLOTS: u32 = 4096;

@@ -5,20 +5,28 @@
 mod aggregate;
 mod exec;
 mod exit;
+mod fault_end;
 mod fork;
 mod memory_call;
 mod page_fault;
+mod pte_sample;
 mod signal;
 mod stack;
+mod userfaultfd;
+mod watch_hit;
 
 pub use aggregate::{Aggregate, AggregateKey, AggregateValue, pte_class};
 pub use exec::ExecRecord;
 pub use exit::ExitRecord;
+pub use fault_end::FaultEndRecord;
 pub use fork::ForkRecord;
 pub use memory_call::MemoryCallRecord;
 pub use page_fault::PageFaultRecord;
+pub use pte_sample::PteSampleRecord;
 pub use signal::SignalRecord;
 pub use stack::StackRecord;
+pub use userfaultfd::UserfaultfdRecord;
+pub use watch_hit::WatchHitRecord;
 
 /// Kinds of record; the value of [`Header::kind`] and the index of `counters::Counters::kinds`.
 pub mod kind {
@@ -40,6 +48,10 @@ pub mod kind {
     pub const PTE_SAMPLE: u32 = 14;
     pub const WATCH_HIT: u32 = 15;
     pub const COUNT: usize = 16;
+    /// The end of a page fault; belongs to an event, is none itself.
+    pub const FAULT_END: u32 = 16;
+    /// A registration with userfaultfd; for the replay of mappings, not an event, so not counted as one.
+    pub const USERFAULTFD: u32 = 32;
 }
 
 /// Bits of [`Header::flags`].
@@ -60,6 +72,8 @@ pub mod flag {
     pub const LAST_THREAD: u32 = 64;
     /// The signal was generated but not delivered (blocked, ignored, or the thread died first).
     pub const UNDELIVERED: u32 = 128;
+    /// The fault waited for a disk.
+    pub const MAJOR: u32 = 512;
     /// The new process is followed.
     pub const FOLLOWED: u32 = 256;
 }

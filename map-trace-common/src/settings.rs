@@ -13,6 +13,8 @@ pub struct Settings {
     pub follow_forks: u32,
     /// 1: fault stalls are measured (see `record::FaultEndRecord`).
     pub measure_stall: u32,
+    /// 1: the first exec stops the process (SIGSTOP) before its first instruction.
+    pub stop_at_exec: u32,
     /// `sizeof` of a kernel stack (`THREAD_SIZE`).
     pub thread_size: u32,
     /// `TOP_OF_KERNEL_STACK_PADDING`.

@@ -4,10 +4,11 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 pub use map_trace_common::cpu::Cpu;
 use map_trace_common::limits::{
-    MAX_AGGREGATES, MAX_GROUPS, MAX_PENDING, MAX_PROCESSES, RING_BYTES,
+    FAULT_SLOTS, MAX_AGGREGATES, MAX_GROUPS, MAX_PENDING, MAX_PROCESSES, RING_BYTES,
 };
 use map_trace_common::page_tables::PageTables;
 pub use map_trace_common::process::Process;
+use map_trace_common::range::{MAX_RANGES, Range};
 use map_trace_common::record::Aggregate;
 
 /// A memory syscall between entry and return.
@@ -63,8 +64,23 @@ pub static GROUPS: HashMap<u64, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);
 
 /// Events counted beyond detail, by the hash of their key.
 #[map]
-pub static AGGREGATES: HashMap<u64, Aggregate> =
-    HashMap::with_max_entries(MAX_AGGREGATES, 0);
+pub static AGGREGATES: HashMap<u64, Aggregate> = HashMap::with_max_entries(MAX_AGGREGATES, 0);
+
+/// A fault that was delivered, waiting for its end.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FaultSlot {
+    pub pid_tgid: u64,
+    pub start_ns: u64,
+}
+
+/// Faults under way. Two threads that share a slot lose one end: a duration is then not known.
+#[map]
+pub static FAULTS: Array<FaultSlot> = Array::with_max_entries(FAULT_SLOTS, 0);
+
+/// Watched ranges.
+#[map]
+pub static RANGES: Array<Range> = Array::with_max_entries(MAX_RANGES, 0);
 
 /// How to walk page tables; all zero until calibration has succeeded.
 #[map]

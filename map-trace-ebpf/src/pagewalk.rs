@@ -57,7 +57,11 @@ pub fn walk_in(process: *const Process, address: u64) -> Entry {
     }
     // SAFETY: process is a map value.
     let known = unsafe { (*process).pgd };
-    let pgd = if known != 0 { known } else { pgd_of(mm(current())) };
+    let pgd = if known != 0 {
+        known
+    } else {
+        pgd_of(mm(current()))
+    };
     if pgd == 0 {
         return UNREAD;
     }
@@ -105,10 +109,23 @@ pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
 #[inline(always)]
 fn absent(raw: u64) -> u32 {
     if raw & PROT_NONE != 0 {
-        return pte_class::PROT_NONE | if raw & UFFD_WP != 0 { pte_class::UFFD_WP } else { 0 };
+        return pte_class::PROT_NONE
+            | if raw & UFFD_WP != 0 {
+                pte_class::UFFD_WP
+            } else {
+                0
+            };
     }
-    let uffd_wp = if raw & SWAP_UFFD_WP != 0 { pte_class::UFFD_WP } else { 0 };
-    if raw >> SWAP_TYPE_SHIFT < SWAP_FILES { uffd_wp | pte_class::SWAP } else { uffd_wp }
+    let uffd_wp = if raw & SWAP_UFFD_WP != 0 {
+        pte_class::UFFD_WP
+    } else {
+        0
+    };
+    if raw >> SWAP_TYPE_SHIFT < SWAP_FILES {
+        uffd_wp | pte_class::SWAP
+    } else {
+        uffd_wp
+    }
 }
 
 /// The facts of an entry that decide a fault's cause.

@@ -3,10 +3,13 @@
 mod calibrate;
 mod exec;
 mod exit;
+mod fault_end;
 mod fork;
 mod page_fault;
+mod sample;
 mod signal;
 mod syscall;
+mod watch;
 
 /// Defines the `tp_btf` and the `raw_tracepoint` program of one body. Both get the tracepoint's arguments
 /// as an array of 64-bit values.

@@ -4,8 +4,8 @@ use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 
 use crate::maps::{PROCESSES, Process};
 use crate::settings::{known, setting};
@@ -101,7 +101,11 @@ pub fn mm(task: u64) -> u64 {
 }
 
 /// No user registers.
-pub const NO_REGISTERS: Registers = Registers { ip: 0, sp: 0, bp: 0 };
+pub const NO_REGISTERS: Registers = Registers {
+    ip: 0,
+    sp: 0,
+    bp: 0,
+};
 
 /// The current task's saved user registers, at the top of its kernel stack; [`NO_REGISTERS`] for kernel
 /// threads and 32-bit code.
@@ -157,7 +161,11 @@ fn registers_at(regs: u64) -> Registers {
     let frame = read_kernel::<[u64; 4]>(regs + offset_of!(PtRegs, ip) as u64).unwrap_or([0; 4]);
     let bp = read_kernel::<u64>(regs + offset_of!(PtRegs, bp) as u64).unwrap_or(0);
     let ip = if frame[1] == USER_CS { frame[0] } else { 0 };
-    Registers { ip, sp: frame[3], bp }
+    Registers {
+        ip,
+        sp: frame[3],
+        bp,
+    }
 }
 
 /// Argument `n` of a tracepoint: both program types pass an array of 64-bit values.

@@ -11,14 +11,20 @@
 //!
 //! Addresses here are as stated in the file (svma), without the load bias of a process.
 
+pub mod disasm;
 mod dwarf;
 mod elf;
 mod facts;
 mod go;
 mod image;
 mod jit;
+pub mod layout;
 pub mod name;
+pub mod probe_place;
 mod prologue;
+pub mod reach;
+mod relocations;
+mod return_slot;
 pub mod stack;
 pub mod symbolizer;
 mod symbols;
@@ -40,6 +46,7 @@ use dwarf::Dwarf;
 use elf::Elf;
 use go::{BuildInfo, GoTable};
 use image::Image;
+use relocations::Relocations;
 use symbols::Symbols;
 use unwind::Cfi;
 
@@ -97,6 +104,7 @@ pub struct Binary {
     dwarf: Dwarf,
     facts: OnceLock<BinaryFacts>,
     build_id: OnceLock<Option<String>>,
+    relocations: OnceLock<Relocations>,
 }
 
 impl Binary {
@@ -128,6 +136,7 @@ impl Binary {
             dwarf: Dwarf::new(),
             facts: OnceLock::new(),
             build_id: OnceLock::new(),
+            relocations: OnceLock::new(),
         })
     }
 
@@ -174,6 +183,19 @@ impl Binary {
     pub fn read(&self, svma: u64, buffer: &mut [u8]) -> Option<()> {
         let (offset, room) = self.elf.offset_of(svma)?;
         (buffer.len() as u64 <= room).then(|| self.elf.image.read(offset, buffer))?
+    }
+
+    /// The pointer stored at an address, as the loader leaves it with a load bias of zero. Zero in the file
+    /// may be a pointer that only a relocation holds (GNU ld).
+    pub fn pointer(&self, svma: u64) -> Option<u64> {
+        let word = self.elf.word(svma)?;
+        if word != 0 {
+            return Some(word);
+        }
+        let relocations = self
+            .relocations
+            .get_or_init(|| Relocations::read(&self.elf));
+        Some(relocations.at(svma).unwrap_or(0))
     }
 
     /// True for an address in an executable segment.
@@ -256,6 +278,11 @@ impl Binary {
         }
     }
 
+    /// The first address of the Go function an address lies in.
+    fn go_start(&self, svma: u64) -> Option<u64> {
+        Some(self.go()?.function_at(svma)?.start)
+    }
+
     /// What the code at an address is, innermost inlined function first; nothing when unknown. For a
     /// return address the caller passes the address minus one, which is inside the call.
     pub fn frames(&self, svma: u64, out: &mut Vec<CodeFrame>) {
@@ -270,7 +297,7 @@ impl Binary {
 
     /// Frames of C, C++, Rust and assembly.
     fn native_frames(&self, svma: u64, out: &mut Vec<CodeFrame>) {
-        let places = self.dwarf.places(&self.elf, self.build_id(), svma);
+        let places = self.dwarf.places(&self.elf, svma);
         let last = places.len().saturating_sub(1);
         let mut host = None;
         for (i, place) in places.into_iter().enumerate() {
@@ -308,64 +335,6 @@ impl Binary {
         }
     }
 
-    /// Where the return address of the function executing at an address is. For a return address pass
-    /// the address minus one.
-    pub fn return_slot(&self, svma: u64) -> ReturnSlot {
-        if !self.elf.is_x86_64() || !self.elf.is_code(svma) {
-            return ReturnSlot::UNKNOWN;
-        }
-        if let Some(go) = self.go().filter(|go| go.contains(svma)) {
-            return self.go_slot(go, svma);
-        }
-        self.cfi()
-            .and_then(|cfi| cfi.rule(svma))
-            .or_else(|| self.slot_by_reading(svma))
-            .unwrap_or(ReturnSlot::UNKNOWN)
-    }
-
-    fn go_slot(&self, go: &GoTable, svma: u64) -> ReturnSlot {
-        let Some(function) = go.function_at(svma) else {
-            return ReturnSlot::UNKNOWN;
-        };
-        if go.is_top(&function) {
-            return ReturnSlot::OUTERMOST;
-        }
-        let Some(delta) = go.stack_delta(&function, svma) else {
-            // It sets rsp (`runtime.systemstack`, `runtime.nanotime1`): the table cannot follow.
-            return self.slot_by_reading(svma).unwrap_or(ReturnSlot::UNKNOWN);
-        };
-        let caller_bp = if delta < 8 || self.saves_bp_here(svma) {
-            CallerBp::Unchanged
-        } else {
-            CallerBp::Saved(-8)
-        };
-        ReturnSlot {
-            place: SlotPlace::FromSp(delta),
-            caller_bp,
-        }
-    }
-
-    /// True when the instruction at `svma` is the store of rbp of a Go 1.20 or older prologue
-    /// (`mov [rsp+n], rbp`): the frame exists, rbp is not saved yet.
-    fn saves_bp_here(&self, svma: u64) -> bool {
-        // 48 89 6c 24 ib, 48 89 ac 24 id, 48 89 2c 24.
-        let mut code = [0; 4];
-        self.read(svma, &mut code).is_some()
-            && matches!(code, [0x48, 0x89, 0x6c | 0xac | 0x2c, 0x24])
-    }
-
-    /// By disassembly, for a function whose start is known.
-    fn slot_by_reading(&self, svma: u64) -> Option<ReturnSlot> {
-        let function = self.function_at(svma)?;
-        let size = function.end - function.start;
-        if size > prologue::MAX_BYTES {
-            return None;
-        }
-        let mut code = vec![0; size as usize];
-        self.read(function.start, &mut code)?;
-        Some(prologue::return_slot(&code, function.start, svma))
-    }
-
     fn build_info(&self) -> Option<&BuildInfo> {
         self.build_info
             .get_or_init(|| BuildInfo::read(&self.elf))
@@ -390,6 +359,11 @@ impl Binary {
     fn cfi(&self) -> Option<&Cfi> {
         self.cfi.get_or_init(|| Cfi::find(&self.elf)).as_ref()
     }
+}
+
+/// An address or offset in the files' notation: a hexadecimal string.
+pub(crate) fn hex<S: serde::Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{value:#x}"))
 }
 
 fn function(found: symbols::Found) -> Function {

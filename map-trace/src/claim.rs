@@ -25,11 +25,11 @@ mod stacks;
 mod tests;
 mod words;
 
-pub use file::{parse_file, FileError};
+pub use file::{FileError, parse_file};
 pub use judge::{Judge, Setup, judge_trace, regions_of};
-pub use parse::{parse, ParseError};
+pub use parse::{ParseError, parse};
 pub use rule::{Area, Compare, Condition, Expect, Rule, Value};
-pub use words::{EventWord, EVENTS};
+pub use words::{EVENTS, EventWord};
 
 use crate::model::Operation;
 use crate::model::summary::VerdictWord;

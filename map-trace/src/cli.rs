@@ -6,7 +6,10 @@ mod attach;
 mod check;
 mod color;
 mod diff;
+mod doctor;
+mod explain;
 mod export;
+mod inspect;
 mod print;
 mod record;
 mod report;
@@ -47,6 +50,9 @@ enum Command {
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
+    Inspect(inspect::InspectArgs),
+    Explain(explain::ExplainArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 impl Command {
@@ -58,6 +64,9 @@ impl Command {
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),
+            Self::Inspect(args) => args.run(),
+            Self::Explain(args) => args.run(),
+            Self::Doctor(args) => args.run(),
         }
     }
 }

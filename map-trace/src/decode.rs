@@ -4,8 +4,8 @@ use std::mem::{offset_of, size_of};
 
 use map_trace_common::limits::MAX_FRAMES;
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord,
-    StackRecord, kind,
+    ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord,
+    PteSampleRecord, SignalRecord, StackRecord, UserfaultfdRecord, WatchHitRecord, kind,
 };
 
 /// Why bytes are not a record.
@@ -34,6 +34,10 @@ pub enum Record {
     Fork(ForkRecord),
     Exec(ExecRecord),
     Exit(ExitRecord),
+    FaultEnd(FaultEndRecord),
+    PteSample(PteSampleRecord),
+    WatchHit(WatchHitRecord),
+    Userfaultfd(UserfaultfdRecord),
     Stack(Box<StackBytes>),
 }
 
@@ -71,6 +75,14 @@ unsafe impl Plain for ForkRecord {}
 unsafe impl Plain for ExecRecord {}
 // SAFETY: as above.
 unsafe impl Plain for ExitRecord {}
+// SAFETY: as above.
+unsafe impl Plain for FaultEndRecord {}
+// SAFETY: as above.
+unsafe impl Plain for PteSampleRecord {}
+// SAFETY: as above.
+unsafe impl Plain for WatchHitRecord {}
+// SAFETY: as above.
+unsafe impl Plain for UserfaultfdRecord {}
 
 /// The first `size_of::<T>()` bytes as a `T`.
 fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
@@ -102,6 +114,10 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::FORK => Record::Fork(exact(kind, bytes)?),
         kind::EXEC => Record::Exec(exact(kind, bytes)?),
         kind::EXIT => Record::Exit(exact(kind, bytes)?),
+        kind::FAULT_END => Record::FaultEnd(exact(kind, bytes)?),
+        kind::PTE_SAMPLE => Record::PteSample(exact(kind, bytes)?),
+        kind::WATCH_HIT => Record::WatchHit(exact(kind, bytes)?),
+        kind::USERFAULTFD => Record::Userfaultfd(exact(kind, bytes)?),
         kind::STACK => Record::Stack(Box::new(stack(&header, bytes)?)),
         other => return Err(DecodeError::Kind(other)),
     })
@@ -276,7 +292,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), kind in 0u32..20) {
+        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), kind in 0u32..40) {
             if let Some(head) = bytes.get_mut(..4) {
                 head.copy_from_slice(&kind.to_ne_bytes());
             }

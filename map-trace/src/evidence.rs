@@ -8,6 +8,7 @@ mod fold;
 mod histogram;
 mod recorder;
 mod rows;
+mod samples;
 #[cfg(test)]
 mod tests;
 pub mod witness;

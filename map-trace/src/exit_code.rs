@@ -8,6 +8,8 @@ impl ExitCode {
     pub const SUCCESS: Self = Self(0);
     /// `check`, `prove`: a claim did not come out as expected.
     pub const CLAIM_FAILED: Self = Self(1);
+    /// `doctor`: something that tracing needs is missing.
+    pub const NOT_READY: Self = Self(1);
     /// Wrong usage.
     pub const USAGE: Self = Self(2);
     /// `check`, `prove`: none failed, one is inconclusive.

@@ -9,6 +9,7 @@ pub mod counters;
 pub mod host;
 pub mod object;
 pub mod offsets;
+pub mod perf_programs;
 pub mod privilege;
 pub mod probe_table;
 pub mod ring;

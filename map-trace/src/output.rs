@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod explain;
 pub mod export;
 pub mod html;
+pub mod inspect;
 pub mod json;
 pub mod markdown;
 pub mod plain;

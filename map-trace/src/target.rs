@@ -21,6 +21,7 @@ pub mod limits;
 mod lookup;
 pub mod procfs;
 mod signals;
+pub mod stop;
 pub mod wait;
 
 pub use identity::UserChoice;

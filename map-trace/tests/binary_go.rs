@@ -1,5 +1,7 @@
 //! Go binaries: the function table reader against the Go runtime's own answers.
 
+#![expect(clippy::unwrap_used, reason = "what a test needs fails the test")]
+
 mod support;
 
 use std::path::Path;
@@ -145,7 +147,8 @@ fn facts_say_what_was_built() {
             Some(format!("go{}", case.version)),
             "{name}"
         );
-        let swiss = case.version.starts_with("1.27");
+        let minor: u32 = case.version.split('.').nth(1).unwrap().parse().unwrap();
+        let swiss = minor >= 24;
         let expected = if swiss {
             MapImplementation::Swiss
         } else {
@@ -309,4 +312,60 @@ fn a_file_that_is_not_elf_is_refused_and_one_of_another_machine_is_described() {
     let arm = Binary::from_bytes("arm", arm).unwrap();
     assert_eq!((arm.facts().machine, arm.facts().x86_64), (183, false));
     assert!(arm.symbol("main").is_empty() && arm.function_at(0).is_none());
+}
+
+/// Flips bytes where it hurts: the headers, the function table, the module data.
+#[test]
+fn a_damaged_function_table_gives_an_answer_without_a_panic_or_a_long_wait() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % below
+    };
+    let mut refused = 0;
+    for case in cases().iter().filter(|c| c.build.name != "cgo") {
+        let path = support::build_go(case.version, "go-walk", case.build);
+        let whole = std::fs::read(path).unwrap();
+        let table = whole
+            .windows(8)
+            .position(|w| w[1..] == [0xff, 0xff, 0xff, 0, 0, 1, 8] && w[0] & 0xfe == 0xf0)
+            .unwrap();
+        let host = case.binary.symbol("main.host")[0].svma;
+        for round in 0..12 {
+            let mut bytes = whole.clone();
+            let (from, size) = match round % 4 {
+                0 => (table, 72),
+                1 => (table, whole.len() - table),
+                2 => (0, 4096),
+                _ => (0, whole.len()),
+            };
+            for _ in 0..(1_usize << round) {
+                let at = from + random(size as u64) as usize;
+                bytes[at] = random(256) as u8;
+            }
+            let started = std::time::Instant::now();
+            let Ok(binary) = Binary::from_bytes("damaged", bytes) else {
+                refused += 1;
+                continue;
+            };
+            let _ = binary.facts();
+            for svma in (host - 4096..host + 4096).step_by(64) {
+                let mut frames = Vec::new();
+                binary.frames(svma, &mut frames);
+                let _ = binary.return_slot(svma);
+                assert!(frames.len() <= 65, "{}", frames.len());
+            }
+            refused += usize::from(!binary.facts().go_functions);
+            let took = started.elapsed();
+            assert!(
+                took.as_secs() < 20,
+                "{} {}: {took:?}",
+                case.version,
+                case.build.name
+            );
+        }
+    }
+    assert!(refused > 0, "no damage was noticed");
 }

@@ -1,7 +1,10 @@
 //! Hidden callers put back, checked at every instruction of real programs against the true call stack.
 
+#![expect(clippy::panic, reason = "what a test needs fails the test")]
+
 #[path = "support/step.rs"]
 mod step;
+
 mod support;
 
 use std::collections::BTreeMap;

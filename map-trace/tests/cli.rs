@@ -294,3 +294,28 @@ fn a_trace_is_converted_for_other_tools() {
     );
     complaint(ran(&["export", word(&trace), "--format", "parquet"]), 2);
 }
+
+#[test]
+fn explain_tells_a_word_lists_all_and_names_the_nearest_of_an_unknown_one() {
+    let (code, text, errors) = ran(&["explain", "error-code", "7"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(text.contains("write"), "{text}");
+    let (code, list, _) = ran(&["explain"]);
+    assert_eq!(code, 0);
+    assert!(list.contains("zero_page_cow") && list.contains("supported"));
+    let told = complaint(ran(&["explain", "zero_page_cwo"]), 2);
+    assert!(told.contains("zero_page_cow"), "{told}");
+}
+
+#[test]
+fn doctor_ends_with_a_status_that_agrees_with_what_it_says() {
+    let (code, text, errors) = ran(&["doctor"]);
+    assert_eq!(errors, "");
+    assert_eq!(code == 0, text.contains("\nTracing works"), "{text}");
+    assert!(code == 0 || code == 1, "{code}");
+    let (json_code, json, _) = ran(&["doctor", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["ready"], code == 0);
+    assert_eq!(json_code, code);
+    assert!(document["checks"].as_array().unwrap().len() > 10);
+}

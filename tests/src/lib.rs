@@ -20,7 +20,7 @@ mod trace;
 pub use binary::{as_nobody, map_trace, require_root};
 pub use live::Live;
 pub use said::{Range, Said};
-pub use session::{Session, Traced};
+pub use session::{Session, Traced, kill};
 pub use trace::Trace;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -23,7 +23,6 @@ pub struct Live {
     heard: String,
     errors: Receiver<String>,
     stderr: String,
-    readers: Vec<JoinHandle<()>>,
     folder: TempDir,
     trace: PathBuf,
     summary: PathBuf,
@@ -44,8 +43,8 @@ impl Live {
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("map-trace starts");
         let stdin = child.stdin.take();
-        let (lines, out) = follow(child.stdout.take().expect("a pipe from the program"));
-        let (errors, err) = follow(child.stderr.take().expect("a pipe from map-trace"));
+        let lines = follow(child.stdout.take().expect("a pipe from the program"));
+        let errors = follow(child.stderr.take().expect("a pipe from map-trace"));
         Self {
             child,
             stdin,
@@ -53,21 +52,20 @@ impl Live {
             heard: String::new(),
             errors,
             stderr: String::new(),
-            readers: vec![out, err],
             folder,
             trace,
             summary,
         }
     }
 
-    /// Waits until the program says a line that is, or starts with, `wanted`.
-    pub fn wait_for(&mut self, wanted: &str) {
-        wait_for(&self.lines, &mut self.heard, wanted);
+    /// Waits until the program says a line that is, or starts with, `wanted`; returns the rest of it.
+    pub fn wait_for(&mut self, wanted: &str) -> String {
+        wait_for(&self.lines, &mut self.heard, wanted)
     }
 
     /// Waits until map-trace says such a line on stderr.
-    pub fn wait_for_error(&mut self, wanted: &str) {
-        wait_for(&self.errors, &mut self.stderr, wanted);
+    pub fn wait_for_error(&mut self, wanted: &str) -> String {
+        wait_for(&self.errors, &mut self.stderr, wanted)
     }
 
     /// Gives the program something to read.
@@ -107,9 +105,8 @@ impl Live {
         Traced::read(output, self.folder, self.trace, &self.summary)
     }
 
-    /// Closes stdin and waits for the end; for runs that leave nothing to read.
-    pub fn end(&mut self) -> ExitStatus {
-        self.stdin = None;
+    /// Waits for map-trace's end, while the program may go on.
+    pub fn wait(&mut self) -> ExitStatus {
         let (send, gone) = mpsc::channel::<()>();
         let pid = self.child.id();
         let watch = thread::spawn(move || {
@@ -120,31 +117,46 @@ impl Live {
         let status = self.child.wait().expect("map-trace can be waited for");
         drop(send);
         watch.join().expect("the watch ends");
-        for reader in self.readers.drain(..) {
-            reader.join().expect("the reader ends");
-        }
-        self.heard.extend(self.lines.try_iter());
-        self.stderr.extend(self.errors.try_iter());
+        status
+    }
+
+    /// Closes stdin and waits until map-trace has ended and nobody has its pipes open.
+    fn end(&mut self) -> ExitStatus {
+        self.stdin = None;
+        let status = self.wait();
+        drain(&self.lines, &mut self.heard);
+        drain(&self.errors, &mut self.stderr);
         status
     }
 }
 
-fn wait_for(lines: &Receiver<String>, heard: &mut String, wanted: &str) {
+/// Reads on until the pipe closes.
+fn drain(lines: &Receiver<String>, heard: &mut String) {
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => heard.push_str(&line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("somebody still has the pipe open"),
+        }
+    }
+}
+
+fn wait_for(lines: &Receiver<String>, heard: &mut String, wanted: &str) -> String {
     loop {
         let Ok(line) = lines.recv_timeout(PATIENCE) else {
             panic!("no line {wanted:?} came; heard: {heard}");
         };
         heard.push_str(&line);
-        if line.starts_with(wanted) {
-            return;
+        if let Some(rest) = line.strip_prefix(wanted) {
+            return rest.trim_end().to_owned();
         }
     }
 }
 
 /// Reads lines on a thread, each with its line break.
-fn follow(pipe: impl Read + Send + 'static) -> (Receiver<String>, JoinHandle<()>) {
+fn follow(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = mpsc::channel();
-    let reader = thread::spawn(move || {
+    thread::spawn(move || {
         let mut pipe = BufReader::new(pipe);
         let mut line = Vec::new();
         while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
@@ -155,5 +167,5 @@ fn follow(pipe: impl Read + Send + 'static) -> (Receiver<String>, JoinHandle<()>
             line.clear();
         }
     });
-    (lines, reader)
+    lines
 }

@@ -184,10 +184,10 @@ impl Session {
     }
 }
 
-/// Sends a signal to a process of ours.
-pub(crate) fn kill(pid: u32, signal: i32) {
+/// Sends a signal to a process that the test started, itself or through map-trace.
+pub fn kill(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).expect("a process id");
-    // SAFETY: kill has no preconditions; the process is a child of ours that was not waited for.
+    // SAFETY: kill has no preconditions.
     unsafe { libc::kill(pid, signal) };
 }
 
@@ -258,6 +258,9 @@ impl Traced {
                 "operations do not add up to the total of {kind}"
             );
         }
+        assert_eq!(summary.controls.len(), 10, "{:?}", summary.controls);
+        let exact = summary.controls.iter().all(|control| control.passed);
+        assert!(exact, "controls: {:?}", summary.controls);
         assert!(!summary.cut_short && summary.stopped_early.is_none());
         self.same_in_trace();
         self

@@ -3,7 +3,7 @@
 use map_trace::model::Cause;
 use map_trace::model::event::{EventKind, Mode, SignalEvent};
 use map_trace::model::summary::Status;
-use map_trace_tests::{Session, Traced, c};
+use map_trace_tests::{Session, Traced, c, kill};
 
 fn traced(program: &str, arguments: &[&str]) -> Traced {
     Session::run(c(program))
@@ -190,10 +190,15 @@ fn a_program_that_handles_ctrl_c_keeps_its_own_status() {
 }
 
 #[test]
-fn a_signal_to_map_trace_alone_ends_the_recording_not_the_report() {
-    let mut live = Session::run(c("wait_signal")).argument("default").live();
+fn a_signal_to_map_trace_alone_ends_the_recording_not_the_report_nor_the_program() {
+    let mut live = Session::run(c("wait_signal")).argument("handle").live();
+    let pid: u32 = live.wait_for("pid=").parse().expect("a process id");
     live.wait_for("ready");
     live.signal(libc::SIGTERM);
+    live.wait();
+    // The program was left alone: it is there and answers.
+    kill(pid, libc::SIGINT);
+    live.wait_for("signal=2");
     let traced = live.finish();
     assert!(
         traced.summary.stopped_early.is_some(),

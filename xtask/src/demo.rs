@@ -1,9 +1,11 @@
 //! `cargo xtask demo`: the main job, seen.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, bail};
 use map_trace_workloads as workloads;
 
-use crate::process::run as spawn;
+use crate::process::{run as spawn, workspace};
 use crate::{build, root, setup};
 
 /// Traces the demo program, built with the oldest and the newest Go that set-up knows.
@@ -25,11 +27,18 @@ pub fn run() -> Result<()> {
             "\n== {}: assign 1,000,000 entries, range, range with assign",
             toolchain.version
         );
-        spawn(
-            root::command(&binary)?
-                .args(["run", "--"])
-                .arg(folder.join("demo")),
-        )?;
+        let mut command = root::command(&short(&binary))?;
+        command
+            .current_dir(workspace())
+            .args(["run", "--"])
+            .arg(short(&folder.join("demo")));
+        spawn(&mut command)?;
     }
     Ok(())
+}
+
+/// A path as one would type it in the workspace's root.
+fn short(path: &Path) -> PathBuf {
+    path.strip_prefix(workspace())
+        .map_or_else(|_| path.to_owned(), |inside| Path::new(".").join(inside))
 }

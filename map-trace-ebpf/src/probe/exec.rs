@@ -2,6 +2,7 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_comm;
+use aya_ebpf::helpers::generated::bpf_send_signal;
 use map_trace_common::record::{ExecRecord, kind};
 
 use super::programs;
@@ -11,6 +12,8 @@ use crate::settings::setting;
 use crate::{pagewalk, task};
 
 programs!("sched_process_exec", process_exec, process_exec_raw, exec);
+
+const SIGSTOP: u32 = 19;
 
 #[inline(always)]
 fn exec<C: EbpfContext>(ctx: &C) {
@@ -66,4 +69,8 @@ fn executed(cpu: *mut Cpu, process: *mut Process, old_tid: u32, pid_tgid: u64) {
         duration_ns: 0,
     };
     emit::deliver(cpu, &header, &record, &group);
+    if setting!(stop_at_exec) != 0 && generation == 1 {
+        // SAFETY: a helper that takes a number. The stop takes effect on the way back to user mode.
+        let _refused = unsafe { bpf_send_signal(SIGSTOP) };
+    }
 }

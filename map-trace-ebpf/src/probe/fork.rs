@@ -80,7 +80,14 @@ fn forked(cpu: *mut Cpu, process: *const Process, child: u64, child_tgid: u32, p
 fn follow(cpu: *mut Cpu, process: *const Process, task: u64, child_tgid: u32) -> bool {
     let pgd = pagewalk::pgd_of(task::mm(task));
     // SAFETY: process is a map value.
-    let child = unsafe { Process { in_flight: 0, exited: 0, pgd, ..*process } };
+    let child = unsafe {
+        Process {
+            in_flight: 0,
+            exited: 0,
+            pgd,
+            ..*process
+        }
+    };
     if PROCESSES.insert(&child_tgid, &child, 0).is_ok() {
         return true;
     }

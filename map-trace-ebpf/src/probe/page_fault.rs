@@ -4,7 +4,7 @@
 use map_trace_common::counters::FAULT_CODES;
 use map_trace_common::record::{PageFaultRecord, flag, kind};
 
-use super::programs;
+use super::{fault_end, programs};
 use crate::emit::{self, Group};
 use crate::maps::{Cpu, Process};
 use crate::settings::setting;
@@ -141,5 +141,8 @@ fn record<C: Tracepoint>(
         pte_level: entry.level,
         pte_class: group.pte_class,
     };
-    emit::deliver_detail(cpu, &header, &record, &group);
+    let delivered = emit::deliver_detail(cpu, &header, &record, &group);
+    if delivered && setting!(measure_stall) != 0 {
+        fault_end::begin(pid_tgid, header.ktime_ns);
+    }
 }

@@ -171,7 +171,7 @@ fn send(cpu: *mut Cpu, process: *const Process, record: &SignalRecord) {
     if record.header.stack != 0 {
         stack::send(cpu, &record.header, record.header.stack);
     }
-    emit::deliver_detail(cpu, &record.header, record, &group);
+    let _delivered = emit::deliver_detail(cpu, &record.header, record, &group);
 }
 
 /// Emits a signal that nobody will take: ignored, already pending, or its thread has ended.

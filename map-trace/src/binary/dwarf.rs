@@ -1,25 +1,44 @@
 //! Source lines and inlined functions of C, C++ and Rust from DWARF.
 //!
 //! Nothing is loaded until the first question, and then only the units the questions fall into.
-//! addr2line keeps what it parsed for ever, so the context is thrown away after it has read a certain
-//! amount: memory stays bounded whatever the size of the debug information.
+//! addr2line keeps what it parsed for ever (about a byte for each byte of `.debug_info`), so memory is
+//! bounded three ways: larger debug information is not read, a context is thrown away after it has read
+//! a certain amount, and few contexts are open in the whole process.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use gimli::{Reader, Section};
+use gimli::{Reader, Section, SectionId};
 
 use super::elf::Elf;
 use super::image::Image;
 use super::name;
 use super::window::Window;
 
-/// Debug information larger than this is not read: finding its units alone would take seconds.
-const MAX_DEBUG_INFO: usize = 1 << 30;
+/// Debug information larger than this is not read.
+const MAX_DEBUG_INFO: usize = 64 << 20;
 /// Bytes read from the file through one context before it is started anew.
-const BUDGET: u64 = 32 << 20;
+const BUDGET: u64 = 16 << 20;
+/// Contexts open at a time, of all binaries.
+const MAX_OPEN: usize = 2;
 /// Frames taken for one address.
 const MAX_FRAMES: usize = 64;
+
+/// The contexts that are open, the longest open first.
+static OPENED: Mutex<Vec<Weak<Mutex<State>>>> = Mutex::new(Vec::new());
+
+/// The sections that lines and inlined functions come from; a compressed one is inflated whole.
+const USED: [SectionId; 10] = [
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugAranges,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLineStr,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+];
 
 /// One function at an address as DWARF knows it, innermost inlined first.
 pub(super) struct Place {
@@ -43,7 +62,7 @@ enum State {
 }
 
 /// The debug information of one binary.
-pub(super) struct Dwarf(Mutex<State>);
+pub(super) struct Dwarf(Arc<Mutex<State>>);
 
 impl std::fmt::Debug for Dwarf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,12 +71,12 @@ impl std::fmt::Debug for Dwarf {
 }
 
 impl Dwarf {
-    pub const fn new() -> Self {
-        Self(Mutex::new(State::Untried))
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(State::Untried)))
     }
 
     /// The functions an address lies in, innermost first; nothing where DWARF has no unit.
-    pub fn places(&self, elf: &Elf, build_id: Option<&str>, svma: u64) -> Vec<Place> {
+    pub fn places(&self, elf: &Elf, svma: u64) -> Vec<Place> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Open(open) = &*state
             && open.image.fetched().saturating_sub(open.fetched) > BUDGET
@@ -65,38 +84,47 @@ impl Dwarf {
             *state = State::Untried;
         }
         if matches!(*state, State::Untried) {
-            *state = open(elf, build_id).map_or(State::Missing, |o| State::Open(Box::new(o)));
+            *state = State::Missing;
+            if let Some(open) = context(elf) {
+                *state = State::Open(Box::new(open));
+                self.close_others();
+            }
         }
         match &*state {
             State::Open(open) => frames(&open.context, svma),
             _ => Vec::new(),
         }
     }
-}
 
-/// Opens the file's own debug information, else a separate file found by build id.
-fn open(elf: &Elf, build_id: Option<&str>) -> Option<Open> {
-    if elf.section(".debug_info").is_some() {
-        return context(elf);
+    /// Enters this context in the list of open ones and closes the oldest beyond the limit. One that
+    /// is being asked right now stays.
+    fn close_others(&self) {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.retain(|other| {
+            other
+                .upgrade()
+                .is_some_and(|other| !Arc::ptr_eq(&other, &self.0))
+        });
+        while opened.len() >= MAX_OPEN {
+            let oldest = opened.remove(0).upgrade();
+            // try_lock: two threads that each hold one context must not wait for each other.
+            if let Some(oldest) = oldest
+                && let Ok(mut state) = oldest.try_lock()
+            {
+                *state = State::Untried;
+            }
+        }
+        opened.push(Arc::downgrade(&self.0));
     }
-    let id = build_id.filter(|id| id.len() > 2 && id.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    let path: PathBuf = [
-        "/usr/lib/debug/.build-id",
-        &id[..2],
-        &format!("{}.debug", &id[2..]),
-    ]
-    .iter()
-    .collect();
-    let image = Arc::new(Image::open(&path).ok()?);
-    let debug = Elf::parse(&path.to_string_lossy(), image).ok()?;
-    (super::facts::gnu_build_id(&debug).as_deref() == Some(id)).then(|| context(&debug))?
 }
 
 fn context(elf: &Elf) -> Option<Open> {
     let empty = || Window::new(&elf.image, 0, 0);
-    let dwarf =
-        gimli::Dwarf::load(|id| Ok::<_, gimli::Error>(elf.window(id.name()).unwrap_or_else(empty)))
-            .ok()?;
+    let dwarf = gimli::Dwarf::load(|id| {
+        let window = USED.contains(&id).then(|| elf.window(id.name())).flatten();
+        Ok::<_, gimli::Error>(window.unwrap_or_else(empty))
+    })
+    .ok()?;
     let size = dwarf.debug_info.reader().len();
     if size == 0 || size > MAX_DEBUG_INFO {
         return None;

@@ -16,7 +16,7 @@ const MAX_HEADERS: u64 = 8192;
 /// Longest section name or note taken.
 const MAX_NAME: u64 = 256;
 /// Bytes of a compressed section once inflated, at most.
-const MAX_INFLATED: u64 = 48 << 20;
+const MAX_INFLATED: u64 = 24 << 20;
 
 /// gABI and x86-64 supplement constants, by their names there.
 pub(super) mod abi {

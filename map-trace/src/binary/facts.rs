@@ -127,6 +127,22 @@ impl BinaryFacts {
         }
     }
 
+    /// 23 of `go1.23.9` and `go1.23rc1`; none for a development version or one with a vendor's suffix,
+    /// whose runtime may be anything.
+    pub fn go_minor(&self) -> Option<u32> {
+        let rest = self.go_version.as_deref()?.strip_prefix("go1.")?;
+        let (minor, patch) = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .map_or((rest, ""), |at| rest.split_at(at));
+        let number = ["rc", "beta", "."]
+            .iter()
+            .find_map(|mark| patch.strip_prefix(mark));
+        let released = number.map_or(patch.is_empty(), |n| {
+            !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())
+        });
+        released.then(|| minor.parse().ok())?
+    }
+
     /// The row of the summary for this binary at a path.
     pub fn executable(&self, path: &str) -> Executable {
         Executable {
@@ -146,7 +162,7 @@ pub(super) fn build_id(elf: &Elf) -> Option<String> {
 }
 
 /// `NT_GNU_BUILD_ID` in hex.
-pub(super) fn gnu_build_id(elf: &Elf) -> Option<String> {
+fn gnu_build_id(elf: &Elf) -> Option<String> {
     let id = elf.note(b"GNU\0", 3)?;
     (!id.is_empty()).then(|| id.iter().map(|byte| format!("{byte:02x}")).collect())
 }

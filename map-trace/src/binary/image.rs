@@ -2,7 +2,7 @@
 //!
 //! A file is read with pread(2) through a small cache of blocks, never mapped: a traced program can
 //! truncate its own shared library, and a mapping would then kill the tracer with SIGBUS. It also keeps
-//! a 60 MB binary at one mebibyte of memory. Every read is bounds-checked; a short or failed read is
+//! a 60 MB binary at half a mebibyte of memory. Every read is bounds-checked; a short or failed read is
 //! "not known", never a panic.
 
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of one cached block.
 const BLOCK: u64 = 16 << 10;
-/// Blocks kept for one file (1 MiB).
-const BLOCKS: usize = 64;
+/// Blocks kept for one file (512 KiB).
+const BLOCKS: usize = 32;
 /// Bytes read at once by a scan, which does not disturb the cache.
 const SCAN: u64 = 64 << 10;
 
@@ -25,7 +25,7 @@ const SCAN: u64 = 64 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct Block {
     pub start: u64,
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
 }
 
 impl Block {
@@ -45,7 +45,7 @@ struct Cache {
 
 enum Source {
     File { file: File, cache: Mutex<Cache> },
-    Memory(Arc<[u8]>),
+    Memory(Arc<Vec<u8>>),
 }
 
 /// Bytes that can be read at any offset, from any thread.
@@ -82,7 +82,7 @@ impl Image {
 
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
-        Self::new(Source::Memory(bytes.into()), len)
+        Self::new(Source::Memory(Arc::new(bytes)), len)
     }
 
     fn new(source: Source, len: u64) -> Self {
@@ -142,7 +142,7 @@ impl Image {
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let block = Block {
             start,
-            bytes: bytes.into(),
+            bytes: Arc::new(bytes),
         };
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.blocks.len() >= BLOCKS

@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register,
-};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::unwind::{CallerBp, ReturnSlot, SlotPlace};
 
@@ -108,104 +106,121 @@ pub(super) fn return_slot(code: &[u8], start: u64, svma: u64) -> ReturnSlot {
 }
 
 /// The state after an instruction.
-fn step(mut state: State, i: &Instruction) -> State {
-    let to_sp =
-        i.op_count() > 0 && i.op0_kind() == OpKind::Register && i.op0_register() == Register::RSP;
-    let to_bp = i.op_count() > 0
-        && i.op0_kind() == OpKind::Register
-        && i.op0_register().full_register() == Register::RBP;
+fn step(state: State, i: &Instruction) -> State {
+    let names = |number: u32, register: Register| {
+        i.op_count() > number
+            && i.op_kind(number) == OpKind::Register
+            && i.op_register(number).full_register() == register
+    };
+    let exchanged = matches!(
+        i.mnemonic(),
+        Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Enter
+    );
+    if exchanged && (names(1, Register::RSP) || names(1, Register::RBP) || i.op_count() < 2) {
+        return State::LOST;
+    }
+    if i.mnemonic() == Mnemonic::Leave {
+        return State {
+            sp: state.bp.and_then(|bp| bp.checked_sub(8)),
+            bp: None,
+            caller_bp: CallerBp::Unchanged,
+        };
+    }
+    if names(0, Register::RBP) {
+        rbp_named(state, i)
+    } else if names(0, Register::RSP) && writes_first(i) {
+        rsp_written(state, i)
+    } else {
+        neither_written(state, i)
+    }
+}
+
+/// After an instruction whose first operand is rbp (or a part of it).
+fn rbp_named(mut state: State, i: &Instruction) -> State {
+    let restored = |from: Option<i64>| match from.map(CallerBp::Saved) {
+        Some(saved) if saved == state.caller_bp => CallerBp::Unchanged,
+        _ => CallerBp::Unknown,
+    };
     match i.mnemonic() {
-        Mnemonic::Push if to_bp => {
+        Mnemonic::Push => {
             state.sp = state.sp.and_then(|sp| sp.checked_add(8));
-            if state.caller_bp == CallerBp::Unchanged {
-                state.caller_bp = state
-                    .sp
-                    .map_or(CallerBp::Unchanged, |sp| CallerBp::Saved(-sp));
+            if let (CallerBp::Unchanged, Some(sp)) = (state.caller_bp, state.sp) {
+                state.caller_bp = CallerBp::Saved(-sp);
             }
         }
-        Mnemonic::Pop if to_bp => {
-            let restored = state.sp.map(|sp| CallerBp::Saved(-sp)) == Some(state.caller_bp);
+        Mnemonic::Pop => {
+            state.caller_bp = restored(state.sp.map(|sp| -sp));
             state.sp = state.sp.and_then(|sp| sp.checked_sub(8));
             state.bp = None;
-            state.caller_bp = if restored {
-                CallerBp::Unchanged
-            } else {
-                CallerBp::Unknown
-            };
         }
-        Mnemonic::Leave => {
-            state.sp = state.bp.and_then(|bp| bp.checked_sub(8));
-            state.bp = None;
-            state.caller_bp = CallerBp::Unchanged;
-        }
-        Mnemonic::Mov
-            if to_bp && i.op1_kind() == OpKind::Register && i.op1_register() == Register::RSP =>
-        {
+        Mnemonic::Mov if i.op1_kind() == OpKind::Register && i.op1_register() == Register::RSP => {
             state.bp = state.sp;
         }
-        Mnemonic::Mov
-            if to_sp && i.op1_kind() == OpKind::Register && i.op1_register() == Register::RBP =>
-        {
-            state.sp = state.bp;
+        Mnemonic::Mov if i.op1_kind() == OpKind::Memory => {
+            state.caller_bp = restored(at_rsp(&state, i));
+            state.bp = None;
         }
         // Go 1.20 and older: `mov [rsp+n], rbp; lea rbp, [rsp+n]` ... `mov rbp, [rsp+n]`.
-        Mnemonic::Mov if i.op0_kind() == OpKind::Memory && i.op1_register() == Register::RBP => {
-            if state.caller_bp == CallerBp::Unchanged
-                && let Some(at) = at_rsp(&state, i)
-            {
-                state.caller_bp = CallerBp::Saved(at);
-            }
-        }
-        Mnemonic::Mov if to_bp && i.op1_kind() == OpKind::Memory => {
-            let restored = at_rsp(&state, i).map(CallerBp::Saved) == Some(state.caller_bp);
-            state.bp = None;
-            state.caller_bp = if restored {
-                CallerBp::Unchanged
-            } else {
-                CallerBp::Unknown
-            };
-        }
-        Mnemonic::Lea if to_bp => state.bp = at_rsp(&state, i).map(|at| -at),
-        Mnemonic::Lea if to_sp && i.memory_index() == Register::None => {
-            let by = i.memory_displacement64() as i64;
-            state.sp = match i.memory_base() {
-                Register::RSP => state.sp.and_then(|sp| sp.checked_sub(by)),
-                Register::RBP => state.bp.and_then(|bp| bp.checked_sub(by)),
-                _ => None,
-            };
-        }
-        Mnemonic::Sub | Mnemonic::Add if to_sp => {
-            let by = immediate(i).map(|by| {
-                if i.mnemonic() == Mnemonic::Sub {
-                    by
-                } else {
-                    -by
-                }
-            });
-            state.sp = state.sp.zip(by).and_then(|(sp, by)| sp.checked_add(by));
-        }
-        _ if writes_first(i) && to_sp => state.sp = None,
-        _ if writes_first(i) && to_bp => {
+        Mnemonic::Lea => state.bp = at_rsp(&state, i).map(|at| -at),
+        _ if writes_first(i) => {
             state.bp = None;
             if state.caller_bp == CallerBp::Unchanged {
                 state.caller_bp = CallerBp::Unknown;
             }
         }
-        // A call comes back with rsp as it was.
-        _ if matches!(
-            i.flow_control(),
-            FlowControl::Call | FlowControl::IndirectCall
-        ) => {}
-        _ => {
-            let by = i64::from(i.stack_pointer_increment());
-            state.sp = state.sp.and_then(|sp| sp.checked_sub(by));
+        _ => {}
+    }
+    state
+}
+
+/// After an instruction that writes rsp as its first operand.
+fn rsp_written(mut state: State, i: &Instruction) -> State {
+    state.sp = match i.mnemonic() {
+        Mnemonic::Mov if i.op1_kind() == OpKind::Register && i.op1_register() == Register::RBP => {
+            state.bp
         }
+        Mnemonic::Lea if i.memory_index() == Register::None => {
+            let by = i.memory_displacement64() as i64;
+            match i.memory_base() {
+                Register::RSP => state.sp.and_then(|sp| sp.checked_sub(by)),
+                Register::RBP => state.bp.and_then(|bp| bp.checked_sub(by)),
+                _ => None,
+            }
+        }
+        Mnemonic::Sub => state
+            .sp
+            .zip(immediate(i))
+            .and_then(|(sp, by)| sp.checked_add(by)),
+        Mnemonic::Add => state
+            .sp
+            .zip(immediate(i))
+            .and_then(|(sp, by)| sp.checked_sub(by)),
+        _ => None,
+    };
+    state
+}
+
+/// After an instruction that moves rsp at most by pushing and popping.
+fn neither_written(mut state: State, i: &Instruction) -> State {
+    let stores_rbp = i.mnemonic() == Mnemonic::Mov
+        && i.op0_kind() == OpKind::Memory
+        && i.op1_register() == Register::RBP;
+    if stores_rbp
+        && state.caller_bp == CallerBp::Unchanged
+        && let Some(at) = at_rsp(&state, i)
+    {
+        state.caller_bp = CallerBp::Saved(at);
     }
-    if i.code() == Code::INVALID {
-        State::LOST
-    } else {
-        state
+    // A call comes back with rsp as it was.
+    let calls = matches!(
+        i.flow_control(),
+        FlowControl::Call | FlowControl::IndirectCall
+    );
+    if !calls {
+        let by = i64::from(i.stack_pointer_increment());
+        state.sp = state.sp.and_then(|sp| sp.checked_sub(by));
     }
+    state
 }
 
 /// Where a memory operand relative to rsp lies, from the slot.
@@ -294,6 +309,8 @@ mod tests {
         // push rax; ret; nop
         let code = [0x50, 0xc3, 0x90];
         assert_eq!(at(&code, 2).0, SlotPlace::Unknown);
+        // xchg rax,rsp; nop
+        assert_eq!(at(&[0x48, 0x94, 0x90], 2).0, SlotPlace::Unknown);
         // Inside the call of `push rax; call +0; nop`.
         assert_eq!(
             at(&[0x50, 0xe8, 0, 0, 0, 0, 0x90], 5).0,

@@ -10,7 +10,8 @@ use super::{Binary, CodeFrame, JitMap};
 use crate::model::Address;
 use crate::model::stack::Frame;
 
-/// Binaries kept open. One holds at most 1 MiB of file blocks, its symbol index and its DWARF context.
+/// Binaries kept open. One holds at most 512 KiB of file blocks and its symbol index; DWARF contexts are
+/// limited for the whole process.
 const MAX_BINARIES: usize = 32;
 /// Failures remembered, so that a missing file is not asked for at every stack.
 const MAX_FAILURES: usize = 1024;

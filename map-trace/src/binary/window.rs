@@ -11,12 +11,24 @@ use super::image::{Block, Image};
 const LONGEST: u64 = 64 << 10;
 
 /// Bytes `[start, start + len)` of an image, and the block read last.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Window {
     image: Arc<Image>,
     start: u64,
     len: u64,
     block: Option<Block>,
+}
+
+/// Without the block: parsed DWARF keeps many small windows, which must not keep blocks alive.
+impl Clone for Window {
+    fn clone(&self) -> Self {
+        Self {
+            image: Arc::clone(&self.image),
+            start: self.start,
+            len: self.len,
+            block: None,
+        }
+    }
 }
 
 impl Window {

@@ -63,7 +63,10 @@ struct Row<'a> {
 /// Judges a run against an earlier one.
 pub fn judge(baseline: &Summary, now: &Summary, name: &str, increase: Increase) -> Judged {
     let rows = rows(baseline, now);
-    let mut risen: Vec<_> = rows.iter().filter(|row| row.now > increase.most(row.before)).collect();
+    let mut risen: Vec<_> = rows
+        .iter()
+        .filter(|row| row.now > increase.most(row.before))
+        .collect();
     risen.sort_by_key(|row| std::cmp::Reverse(row.now - row.before));
     let doubt = doubt(baseline, "the baseline");
     let (verdict, reason) = match (doubt, risen.len()) {
@@ -71,7 +74,10 @@ pub fn judge(baseline: &Summary, now: &Summary, name: &str, increase: Increase) 
         (Some(doubt), _) => (VerdictWord::Inconclusive, doubt),
         (None, 0) => match self::doubt(now, "this run") {
             Some(doubt) => (VerdictWord::Inconclusive, doubt),
-            None => (VerdictWord::Supported, format!("{} counts compared", rows.len())),
+            None => (
+                VerdictWord::Supported,
+                format!("{} counts compared", rows.len()),
+            ),
         },
         (None, 1) => (VerdictWord::Refuted, "1 count rose".to_owned()),
         (None, risen) => (VerdictWord::Refuted, format!("{risen} counts rose")),
@@ -109,12 +115,22 @@ fn rows<'a>(baseline: &'a Summary, now: &'a Summary) -> Vec<Row<'a>> {
     let mut take = |summary: &'a Summary, add: fn(&mut (u64, u64), u64)| {
         for row in &summary.operations {
             for (kind, count) in row.events.iter().filter(|(_, count)| **count > 0) {
-                add(rows.entry((row.operation.word(), kind)).or_default(), *count);
+                add(
+                    rows.entry((row.operation.word(), kind)).or_default(),
+                    *count,
+                );
             }
         }
     };
-    take(baseline, |pair, count| pair.0 = pair.0.saturating_add(count));
+    take(baseline, |pair, count| {
+        pair.0 = pair.0.saturating_add(count)
+    });
     take(now, |pair, count| pair.1 = pair.1.saturating_add(count));
-    let row = |((operation, kind), (before, now))| Row { operation, kind, before, now };
+    let row = |((operation, kind), (before, now))| Row {
+        operation,
+        kind,
+        before,
+        now,
+    };
     rows.into_iter().map(row).collect()
 }

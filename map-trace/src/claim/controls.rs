@@ -23,7 +23,8 @@ const EVENTS: [(&str, &[&str]); 12] = [
 ];
 
 /// Causes that a control produces.
-const CAUSES: [(&str, &[&str]); 4] = [
+const CAUSES: [(&str, &[&str]); 5] = [
+    ("zero_page_read", &["zero_page_read"]),
     ("first_touch", &["first_touch"]),
     ("zero_page_cow", &["zero_page_cow"]),
     ("anon_cow", &["fork_cow"]),
@@ -31,11 +32,18 @@ const CAUSES: [(&str, &[&str]); 4] = [
 ];
 
 /// Controls behind the causes together: a fault given the wrong one of them may have been any.
-const ANY_CAUSE: [&str; 5] =
-    ["first_touch", "zero_page_cow", "fork_cow", "read_only_write", "prot_none_read"];
+const ANY_CAUSE: [&str; 6] = [
+    "zero_page_read",
+    "first_touch",
+    "zero_page_cow",
+    "fork_cow",
+    "read_only_write",
+    "prot_none_read",
+];
 
 /// Every name a claim may ask for.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
+    "zero_page_read",
     "first_touch",
     "zero_page_cow",
     "mprotect",
@@ -98,8 +106,9 @@ pub fn needs_entries(rule: &Rule) -> bool {
 pub fn needs_zero_page(rule: &Rule) -> bool {
     rule.conditions.iter().any(|condition| {
         let zero = |text: &str| text.starts_with("zero_page");
-        condition.path.ends_with(".zero_page")
-            || (condition.path == "cause" && matches!(&condition.value, Value::Text(text) if zero(text)))
+        condition.path.split('.').next_back() == Some("zero_page")
+            || (condition.path == "cause"
+                && matches!(&condition.value, Value::Text(text) if zero(text)))
     })
 }
 
@@ -133,7 +142,11 @@ mod tests {
             assert!(controls.iter().all(|name| NAMES.contains(name)), "{event}");
         }
         for (cause, controls) in CAUSES {
-            assert!(crate::model::Cause::ALL.iter().any(|known| known.word() == cause));
+            assert!(
+                crate::model::Cause::ALL
+                    .iter()
+                    .any(|known| known.word() == cause)
+            );
             assert!(controls.iter().all(|name| NAMES.contains(name)), "{cause}");
         }
         assert!(ANY_CAUSE.iter().all(|name| NAMES.contains(name)));

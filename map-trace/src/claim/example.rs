@@ -71,7 +71,10 @@ fn what(line: &TraceLine) -> String {
         TraceLine::Fork(event) if event.thread => format!("thread {} began", event.child_tid),
         TraceLine::Fork(event) => format!("process {} began", event.child_pid),
         TraceLine::Exec(event) => {
-            format!("exec of {}", event.executable.as_deref().unwrap_or(&event.comm))
+            format!(
+                "exec of {}",
+                event.executable.as_deref().unwrap_or(&event.comm)
+            )
         }
         TraceLine::Exit(event) => format!("thread {} ended", event.tid),
         TraceLine::Aggregate(group) => self::group(group),
@@ -85,8 +88,15 @@ fn fault(event: &PageFaultEvent) -> String {
         (_, true) => "write",
         _ => "read",
     };
-    let prot = event.vma.as_ref().map_or("unmapped".to_owned(), |vma| vma.prot.to_string());
-    format!("page_fault ({}, {access} of {}, {prot})", event.cause.word(), event.address)
+    let prot = event
+        .vma
+        .as_ref()
+        .map_or("unmapped".to_owned(), |vma| vma.prot.to_string());
+    format!(
+        "page_fault ({}, {access} of {}, {prot})",
+        event.cause.word(),
+        event.address
+    )
 }
 
 fn call(name: &str, call: &MemoryCallEvent) -> String {
@@ -97,7 +107,11 @@ fn call(name: &str, call: &MemoryCallEvent) -> String {
     arguments.extend(call.prot.as_ref().map(Prot::to_string));
     arguments.extend(call.advice.clone());
     arguments.extend(call.new_length.map(|length| length.to_string()));
-    arguments.extend(call.flags.clone().filter(|_| name == "mmap" || name == "mremap"));
+    arguments.extend(
+        call.flags
+            .clone()
+            .filter(|_| name == "mmap" || name == "mremap"),
+    );
     let result = match (&call.error, call.result) {
         (Some(error), _) => format!(" = {error}"),
         (None, None) => " = ?".to_owned(),
@@ -107,7 +121,9 @@ fn call(name: &str, call: &MemoryCallEvent) -> String {
 }
 
 fn signal(event: &SignalEvent) -> String {
-    let address = event.address.map_or(String::new(), |address| format!(" on {address}"));
+    let address = event
+        .address
+        .map_or(String::new(), |address| format!(" on {address}"));
     format!("{} ({}{address})", event.signal, event.code)
 }
 
@@ -117,7 +133,10 @@ fn group(group: &AggregateLine) -> String {
         (_, Some(cause)) => format!("{} ({})", group.event.word(), cause.word()),
         _ => group.event.word().to_owned(),
     };
-    format!("{} x {kind} on {} to {}", group.count, group.address_min, group.address_max)
+    format!(
+        "{} x {kind} on {} to {}",
+        group.count, group.address_min, group.address_max
+    )
 }
 
 /// The frame a reader can do something about: the innermost of the program's own, told by its having a line and not
@@ -125,14 +144,23 @@ fn group(group: &AggregateLine) -> String {
 fn caller(frames: &[Frame]) -> usize {
     let own = |frame: &&Frame| frame.line.is_some() && !of_language(frame);
     let own = frames.iter().position(|frame| own(&frame));
-    own.or_else(|| frames.iter().position(|frame| frame.line.is_some())).unwrap_or(0)
+    own.or_else(|| frames.iter().position(|frame| frame.line.is_some()))
+        .unwrap_or(0)
 }
 
 /// Code that comes with the compiler or with libc.
 fn of_language(frame: &Frame) -> bool {
     const LIBRARIES: [&str; 10] = [
-        "runtime.", "syscall.", "internal/", "golang.org/x/sys/", "os.", "core::", "std::", "alloc::",
-        "<core::", "<alloc::",
+        "runtime.",
+        "syscall.",
+        "internal/",
+        "golang.org/x/sys/",
+        "os.",
+        "core::",
+        "std::",
+        "alloc::",
+        "<core::",
+        "<alloc::",
     ];
     let function = frame.function.as_deref().unwrap_or("");
     let module = frame.module.as_deref().unwrap_or("");
@@ -145,12 +173,22 @@ fn of_language(frame: &Frame) -> bool {
 }
 
 /// `main.sabotage main.go:41 <- main.main main.go:77`, out to the function of the rule's operation.
-fn shown_stack(frames: &[Frame], from: usize, during: Option<&Operation>, knowledge: &Knowledge) -> String {
+fn shown_stack(
+    frames: &[Frame],
+    from: usize,
+    during: Option<&Operation>,
+    knowledge: &Knowledge,
+) -> String {
     let Some(own) = frames.get(from..) else {
         return String::new();
     };
     let named = |frame: &&Frame| frame.function.is_some();
-    let mut shown: Vec<String> = own.iter().filter(named).take(SHOWN_FRAMES).map(place).collect();
+    let mut shown: Vec<String> = own
+        .iter()
+        .filter(named)
+        .take(SHOWN_FRAMES)
+        .map(place)
+        .collect();
     let in_operation = |frame: &Frame| {
         let of = knowledge.tables.all(std::slice::from_ref(frame));
         during.is_some_and(|operation| of.contains(operation))
@@ -180,7 +218,11 @@ fn place(frame: &Frame) -> String {
 /// `main.go:41`
 fn source(frame: &Frame) -> Option<String> {
     let file = frame.file.as_deref()?;
-    Some(format!("{}:{}", file.rsplit('/').next().unwrap_or(file), frame.line?))
+    Some(format!(
+        "{}:{}",
+        file.rsplit('/').next().unwrap_or(file),
+        frame.line?
+    ))
 }
 
 /// What makes gdb stop there: the source line, else the function, else the kind of event.
@@ -209,6 +251,9 @@ fn gdb(line: &TraceLine, frame: Option<&Frame>) -> String {
     }
     match frame.and_then(|frame| frame.function.as_deref()) {
         Some(function) => format!("break {function}"),
-        None => frame.map_or_else(|| "starti".to_owned(), |frame| format!("break *{}", frame.ip)),
+        None => frame.map_or_else(
+            || "starti".to_owned(),
+            |frame| format!("break *{}", frame.ip),
+        ),
     }
 }

@@ -360,7 +360,10 @@ mod tests {
             Json::Null => (Leaf::Null, String::new()),
             Json::Bool(value) => (Leaf::Bool(*value), String::new()),
             Json::Number(number) => {
-                let number = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
+                let number = number
+                    .as_i64()
+                    .map(i128::from)
+                    .or(number.as_u64().map(i128::from));
                 (number.map_or(Leaf::Other, Leaf::Number), String::new())
             }
             Json::String(text) => (Leaf::Text, text.clone()),

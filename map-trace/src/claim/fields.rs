@@ -11,7 +11,8 @@ use serde_json::Value as Json;
 use super::rule::Value;
 use super::words::{EventWord, hint};
 use crate::model::event::{
-    EventKind, ExecEvent, ExitEvent, ForkEvent, MemoryCallEvent, PageFaultEvent, SignalEvent,
+    EventKind, ExecEvent, ExitEvent, ForkEvent, MemoryCallEvent, PageFaultEvent, PteSampleEvent,
+    SignalEvent, WatchHitEvent,
 };
 use crate::model::{Address, Prot, signal};
 
@@ -45,6 +46,8 @@ pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
     static EXEC: OnceLock<Vec<Field>> = OnceLock::new();
     static FORK: OnceLock<Vec<Field>> = OnceLock::new();
     static EXIT: OnceLock<Vec<Field>> = OnceLock::new();
+    static SAMPLE: OnceLock<Vec<Field>> = OnceLock::new();
+    static WATCH: OnceLock<Vec<Field>> = OnceLock::new();
     Some(match event.kind()? {
         EventKind::PageFault => FAULT.get_or_init(of::<PageFaultEvent>),
         EventKind::Mprotect
@@ -58,6 +61,8 @@ pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
         EventKind::Exec => EXEC.get_or_init(of::<ExecEvent>),
         EventKind::Fork => FORK.get_or_init(of::<ForkEvent>),
         EventKind::Exit => EXIT.get_or_init(of::<ExitEvent>),
+        EventKind::PteSample => SAMPLE.get_or_init(of::<PteSampleEvent>),
+        EventKind::WatchHit => WATCH.get_or_init(of::<WatchHitEvent>),
     })
 }
 
@@ -163,14 +168,29 @@ fn walk(root: &Json, schema: &Json, path: String, depth: usize, fields: &mut Vec
         return;
     }
     for several in ["anyOf", "allOf"] {
-        for one in schema.get(several).and_then(Json::as_array).into_iter().flatten() {
+        for one in schema
+            .get(several)
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+        {
             walk(root, one, path.clone(), depth + 1, fields);
         }
     }
-    for (name, property) in schema.get("properties").and_then(Json::as_object).into_iter().flatten()
+    for (name, property) in schema
+        .get("properties")
+        .and_then(Json::as_object)
+        .into_iter()
+        .flatten()
     {
         let dot = if path.is_empty() { "" } else { "." };
-        walk(root, property, format!("{path}{dot}{name}"), depth + 1, fields);
+        walk(
+            root,
+            property,
+            format!("{path}{dot}{name}"),
+            depth + 1,
+            fields,
+        );
     }
     if let Some(holds) = leaf(schema).filter(|_| !path.is_empty()) {
         fields.push(Field { path, holds });
@@ -206,13 +226,27 @@ fn leaf(schema: &Json) -> Option<Holds> {
 
 /// The words of an enumeration, which is a list or alternatives with a constant each.
 fn words(schema: &Json) -> impl Iterator<Item = String> {
-    let list = schema.get("enum").and_then(Json::as_array).into_iter().flatten();
-    let alternatives = schema.get("oneOf").and_then(Json::as_array).into_iter().flatten();
+    let list = schema
+        .get("enum")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten();
+    let alternatives = schema
+        .get("oneOf")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten();
     let constants = alternatives.flat_map(|one| {
-        let list = one.get("enum").and_then(Json::as_array).into_iter().flatten();
+        let list = one
+            .get("enum")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten();
         list.chain(one.get("const"))
     });
-    list.chain(constants).filter_map(Json::as_str).map(str::to_owned)
+    list.chain(constants)
+        .filter_map(Json::as_str)
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -263,18 +297,49 @@ mod tests {
         let fault = EventWord::find("page_fault").unwrap();
         let text = |text: &str| Value::Text(text.to_owned());
         for (path, value, why) in [
-            ("cause", text("protecton"), "cause is never 'protecton'; did you mean 'protection'?"),
-            ("error_code.write", Value::Number(1), "error_code.write is true or false, not '1'"),
-            ("error_code.raw", text("many"), "error_code.raw is a number, not 'many'"),
-            ("vma.prot", text("rw"), "vma.prot is a protection such as rw-, not 'rw'"),
-            ("address", Value::Number(1), "address is an address such as 0x7f00, not '1'"),
-            ("pte", Value::Bool(true), "page_fault has no field 'pte'; it has parts, such as 'pte.accessed'"),
-            ("caus", text("x"), "page_fault has no field 'caus'; did you mean 'cause'?"),
+            (
+                "cause",
+                text("protecton"),
+                "cause is never 'protecton'; did you mean 'protection'?",
+            ),
+            (
+                "error_code.write",
+                Value::Number(1),
+                "error_code.write is true or false, not '1'",
+            ),
+            (
+                "error_code.raw",
+                text("many"),
+                "error_code.raw is a number, not 'many'",
+            ),
+            (
+                "vma.prot",
+                text("rw"),
+                "vma.prot is a protection such as rw-, not 'rw'",
+            ),
+            (
+                "address",
+                Value::Number(1),
+                "address is an address such as 0x7f00, not '1'",
+            ),
+            (
+                "pte",
+                Value::Bool(true),
+                "page_fault has no field 'pte'; it has parts, such as 'pte.accessed'",
+            ),
+            (
+                "caus",
+                text("x"),
+                "page_fault has no field 'caus'; did you mean 'cause'?",
+            ),
         ] {
             assert_eq!(check(fault, path, value).unwrap_err(), why);
         }
         assert_eq!(check(fault, "address", text("0x0F00")), Ok(text("0xf00")));
-        assert_eq!(check(fault, "error_code.raw", text("0x7")), Ok(Value::Number(7)));
+        assert_eq!(
+            check(fault, "error_code.raw", text("0x7")),
+            Ok(Value::Number(7))
+        );
         assert_eq!(check(fault, "vma.name", Value::Number(7)), Ok(text("7")));
     }
 }

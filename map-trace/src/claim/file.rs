@@ -40,7 +40,16 @@ type Item<'i> = Spanned<DeValue<'i>>;
 
 const TOP: [&str; 1] = ["claim"];
 const KEYS: [&str; 10] = [
-    "id", "statement", "rule", "event", "where", "during", "on", "expect", "needs", "expected_verdict",
+    "id",
+    "statement",
+    "rule",
+    "event",
+    "where",
+    "during",
+    "on",
+    "expect",
+    "needs",
+    "expected_verdict",
 ];
 const VERDICTS: [(&str, VerdictWord); 3] = [
     ("supported", VerdictWord::Supported),
@@ -114,7 +123,10 @@ impl Reader<'_> {
         };
         let id_text = text(id, "id")?;
         if id_text.is_empty() || id_text.len() > 128 || id_text.chars().any(char::is_control) {
-            return wrong(id.span().start, "an id has 1 to 128 characters, none a control character");
+            return wrong(
+                id.span().start,
+                "an id has 1 to 128 characters, none a control character",
+            );
         }
         let rule = match find(table, "rule") {
             Some(rule) => self.short(table, rule)?,
@@ -132,7 +144,13 @@ impl Reader<'_> {
             Some(verdict) => expected(verdict)?,
             None => VerdictWord::Supported,
         };
-        Ok(Claim { id: id_text.to_owned(), statement, rule, needs, expected })
+        Ok(Claim {
+            id: id_text.to_owned(),
+            statement,
+            rule,
+            needs,
+            expected,
+        })
     }
 
     /// `rule = "..."`, the short form.
@@ -140,12 +158,22 @@ impl Reader<'_> {
         const PARTS: [&str; 5] = ["event", "where", "during", "on", "expect"];
         let second = table.keys().find(|key| PARTS.contains(&&**key.get_ref()));
         if let Some(key) = second {
-            return wrong(key.span().start, format!("'{}' beside 'rule', which says it all", key.get_ref()));
+            return wrong(
+                key.span().start,
+                format!("'{}' beside 'rule', which says it all", key.get_ref()),
+            );
         }
         let short = text(rule, "rule")?;
         parse(short, self.regions).map_err(|error| {
-            let chars: usize = short.chars().take(error.column - 1).map(char::len_utf8).sum();
-            Wrong { at: self.inside(rule, short, chars), message: error.message }
+            let chars: usize = short
+                .chars()
+                .take(error.column - 1)
+                .map(char::len_utf8)
+                .sum();
+            Wrong {
+                at: self.inside(rule, short, chars),
+                message: error.message,
+            }
         })
     }
 
@@ -158,7 +186,10 @@ impl Reader<'_> {
         let mut conditions = Vec::new();
         if let Some(item) = find(table, "where") {
             let Some(fields) = item.get_ref().as_table() else {
-                return wrong(item.span().start, "'where' is a table, such as { cause = \"protection\" }");
+                return wrong(
+                    item.span().start,
+                    "'where' is a table, such as { cause = \"protection\" }",
+                );
             };
             self.conditions(event, fields, "", 0, &mut conditions)?;
         }
@@ -174,7 +205,13 @@ impl Reader<'_> {
             Some(item) => Some(area(event, text(item, "on")?).map_err(at_value(item))?),
         };
         let expect = expect_of(expect, &conditions)?;
-        Ok(Rule { event, conditions, during, on, expect })
+        Ok(Rule {
+            event,
+            conditions,
+            during,
+            on,
+            expect,
+        })
     }
 
     /// Fields, dotted or in tables inside each other.
@@ -203,16 +240,24 @@ impl Reader<'_> {
                 self.conditions(event, inner, &path, depth + 1, conditions)?;
                 continue;
             }
-            let known = scalar(value)
-                .and_then(|value| check(event, &path, value).map_err(|message| Wrong { at, message }))?;
-            conditions.push(Condition { path, not: false, value: known });
+            let known = scalar(value).and_then(|value| {
+                check(event, &path, value).map_err(|message| Wrong { at, message })
+            })?;
+            conditions.push(Condition {
+                path,
+                not: false,
+                value: known,
+            });
         }
         Ok(())
     }
 
     fn needs(&self, item: &Item<'_>) -> Parsed<Needs> {
         let Some(table) = item.get_ref().as_table() else {
-            return wrong(item.span().start, "'needs' is a table, such as { iterate = 1000 }");
+            return wrong(
+                item.span().start,
+                "'needs' is a table, such as { iterate = 1000 }",
+            );
         };
         let mut needs = Needs::default();
         for (key, value) in table {
@@ -221,10 +266,13 @@ impl Reader<'_> {
                 "pte_samples" => needs.pte_samples = Some(count(value)?),
                 "controls" => needs.controls = control_names(value)?,
                 word => match Operation::from_word(word) {
-                    Operation::Region(name) if !self.regions.iter().any(|known| **known == *name) => {
+                    Operation::Region(name)
+                        if !self.regions.iter().any(|known| **known == *name) =>
+                    {
                         let words = OPERATIONS.into_iter().chain(["pte_samples", "controls"]);
                         let known = words.chain(self.regions.iter().map(String::as_str));
-                        let message = format!("'{word}' is nothing a claim can need{}", hint(word, known));
+                        let message =
+                            format!("'{word}' is nothing a claim can need{}", hint(word, known));
                         return wrong(key.span().start, message);
                     }
                     operation => needs.operations.push((operation, count(value)?)),
@@ -246,12 +294,18 @@ impl Reader<'_> {
 }
 
 fn wrong<T>(at: usize, message: impl Into<String>) -> Parsed<T> {
-    Err(Wrong { at, message: message.into() })
+    Err(Wrong {
+        at,
+        message: message.into(),
+    })
 }
 
 fn unknown<T>(key: &Key<'_>, what: &str, known: &[&str]) -> Parsed<T> {
     let word = key.get_ref();
-    let message = format!("{what} has no '{word}'{}", hint(word, known.iter().copied()));
+    let message = format!(
+        "{what} has no '{word}'{}",
+        hint(word, known.iter().copied())
+    );
     wrong(key.span().start, message)
 }
 
@@ -261,7 +315,10 @@ fn at_value(item: &Item<'_>) -> impl FnOnce(String) -> Wrong {
 }
 
 fn find<'t, 'i>(table: &'t DeTable<'i>, name: &str) -> Option<&'t Item<'i>> {
-    table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
+    table
+        .iter()
+        .find(|(key, _)| key.get_ref() == name)
+        .map(|(_, value)| value)
 }
 
 fn text<'t>(item: &'t Item<'_>, name: &str) -> Parsed<&'t str> {
@@ -294,21 +351,32 @@ fn scalar(item: &Item<'_>) -> Parsed<Value> {
     }
     match value.as_str() {
         Some(text) => Ok(Value::Text(text.to_owned())),
-        None => wrong(item.span().start, "a field is compared with a text, a number, true or false"),
+        None => wrong(
+            item.span().start,
+            "a field is compared with a text, a number, true or false",
+        ),
     }
 }
 
 fn expect_of(item: &Item<'_>, conditions: &[Condition]) -> Parsed<Expect> {
     let words = text(item, "expect")?;
     let trimmed = words.trim();
-    let split = trimmed.find(|c: char| !"=<>!".contains(c)).unwrap_or(trimmed.len());
+    let split = trimmed
+        .find(|c: char| !"=<>!".contains(c))
+        .unwrap_or(trimmed.len());
     let (sign, number) = trimmed.split_at(split);
     if sign.is_empty() {
-        return wrong(item.span().start, "'expect' is a comparison such as \"== 0\"");
+        return wrong(
+            item.span().start,
+            "'expect' is a comparison such as \"== 0\"",
+        );
     }
     let expect = expectation(sign, number.trim()).map_err(at_value(item))?;
     if expect == Expect::All && conditions.is_empty() {
-        return wrong(item.span().start, "\"== all\" needs a 'where': all of them must be what?");
+        return wrong(
+            item.span().start,
+            "\"== all\" needs a 'where': all of them must be what?",
+        );
     }
     Ok(expect)
 }
@@ -319,7 +387,10 @@ fn expected(item: &Item<'_>) -> Parsed<VerdictWord> {
         Some((_, verdict)) => Ok(*verdict),
         None => {
             let hint = hint(word, VERDICTS.iter().map(|(known, _)| *known));
-            wrong(item.span().start, format!("'{word}' is not a verdict{hint}"))
+            wrong(
+                item.span().start,
+                format!("'{word}' is not a verdict{hint}"),
+            )
         }
     }
 }
@@ -333,7 +404,10 @@ fn control_names(item: &Item<'_>) -> Parsed<Vec<String>> {
         let name = text(item, "a control")?;
         if !controls::NAMES.contains(&controls::plain(name).as_str()) {
             let hint = hint(&controls::plain(name), controls::NAMES);
-            return wrong(item.span().start, format!("'{name}' is not a control{hint}"));
+            return wrong(
+                item.span().start,
+                format!("'{name}' is not a control{hint}"),
+            );
         }
         names.push(name.to_owned());
     }
@@ -344,6 +418,12 @@ fn control_names(item: &Item<'_>) -> Parsed<Vec<String>> {
 fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
     (line, column)
 }

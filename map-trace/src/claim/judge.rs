@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::BufRead;
 
+use super::Claim;
 use super::conclude::{self, Tally};
 use super::example::Example;
 use super::matching::{Doubt, EventView, Knowledge, Known, in_scope, satisfies};
 use super::rule::Expect;
 use super::stacks::Stacks;
-use super::Claim;
 use crate::evidence::Fold;
 use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
@@ -124,7 +124,14 @@ impl Judge {
         if let Some(claims) = self.by_kind.get(&event.kind) {
             for &index in claims {
                 let (claim, tally) = (&self.claims[index], &mut self.tallies[index]);
-                weigh(claim, tally, &event, number, &self.knowledge, &mut self.text);
+                weigh(
+                    claim,
+                    tally,
+                    &event,
+                    number,
+                    &self.knowledge,
+                    &mut self.text,
+                );
             }
         }
         let program = event.stack.is_some_and(|stack| stack.modules.other);
@@ -149,14 +156,18 @@ impl Judge {
             regions_known: &self.regions_known,
         };
         let judged = self.claims.iter().zip(self.tallies);
-        judged.map(|(claim, tally)| conclude::conclude(claim, tally, &trace)).collect()
+        judged
+            .map(|(claim, tally)| conclude::conclude(claim, tally, &trace))
+            .collect()
     }
 
     fn stack(&mut self, line: &StackLine) {
         self.knowledge.stacks.keep(line, &self.knowledge.tables);
         if let Some(facts) = self.knowledge.stacks.get(Some(line.id)) {
             for operation in &facts.operations {
-                if matches!(operation, Operation::Region(_)) && !self.regions_seen.contains(operation) {
+                if matches!(operation, Operation::Region(_))
+                    && !self.regions_seen.contains(operation)
+                {
                     self.regions_seen.insert(operation.clone());
                 }
             }
@@ -170,7 +181,9 @@ impl Judge {
             TraceLine::Fork(fork) if !fork.thread => {
                 self.enter(fork.child_pid, self.phases.get(&fork.pid).copied());
             }
-            TraceLine::Exit(ExitEvent { process: true, pid, .. }) => self.enter(*pid, None),
+            TraceLine::Exit(ExitEvent {
+                process: true, pid, ..
+            }) => self.enter(*pid, None),
             _ => {}
         }
     }
@@ -261,7 +274,13 @@ fn weigh(
     if telling && tally.examples.len() < EXAMPLES {
         let stack = event.context.and_then(|context| context.stack);
         let frames = knowledge.stacks.frames(stack);
-        tally.examples.push(Example::new(number, event, frames, rule.during.as_ref(), knowledge));
+        tally.examples.push(Example::new(
+            number,
+            event,
+            frames,
+            rule.during.as_ref(),
+            knowledge,
+        ));
     }
 }
 
@@ -275,14 +294,25 @@ impl Tally {
 
 /// The regions a trace was recorded with, `NAME=PATTERN` each; what is none is left out.
 pub fn regions_of(header: &HeaderLine) -> Vec<user::Region> {
-    let regions = header.options.get("regions").and_then(|regions| regions.as_array());
-    let texts = regions.into_iter().flatten().filter_map(|region| region.as_str());
-    texts.filter_map(|text| user::Region::parse(text).ok()).collect()
+    let regions = header
+        .options
+        .get("regions")
+        .and_then(|regions| regions.as_array());
+    let texts = regions
+        .into_iter()
+        .flatten()
+        .filter_map(|region| region.as_str());
+    texts
+        .filter_map(|text| user::Region::parse(text).ok())
+        .collect()
 }
 
 /// The user's rows a trace was recorded with, `PATTERN=OPERATION` each.
 fn operations_of(header: &HeaderLine) -> Vec<(Glob, Operation)> {
-    let rows = header.options.get("operations").and_then(|rows| rows.as_array());
+    let rows = header
+        .options
+        .get("operations")
+        .and_then(|rows| rows.as_array());
     let texts = rows.into_iter().flatten().filter_map(|row| row.as_str());
     let row = |text: &str| {
         let (pattern, operation) = text.rsplit_once('=')?;

@@ -101,6 +101,8 @@ impl<'a> EventView<'a> {
             TraceLine::Fork(event) => (EventKind::Fork, event.pid, None),
             TraceLine::Exec(event) => (EventKind::Exec, event.pid, None),
             TraceLine::Exit(event) => (EventKind::Exit, event.pid, None),
+            TraceLine::PteSample(event) => (EventKind::PteSample, event.pid, Some(&event.context)),
+            TraceLine::WatchHit(event) => (EventKind::WatchHit, event.pid, Some(&event.context)),
             TraceLine::Aggregate(group) => (group.event, group.pid, Some(&group.context)),
         };
         let group = match line {
@@ -108,7 +110,17 @@ impl<'a> EventView<'a> {
             _ => None,
         };
         let count = group.map_or(1, |group| group.count);
-        Some(Self { line, kind, count, pid, group, context, stack: None, startup: false, whole: false })
+        Some(Self {
+            line,
+            kind,
+            count,
+            pid,
+            group,
+            context,
+            stack: None,
+            startup: false,
+            whole: false,
+        })
     }
 }
 
@@ -118,7 +130,10 @@ pub fn in_scope(rule: &Rule, event: &EventView<'_>, knowledge: &Knowledge) -> Kn
         None => Known::Yes,
         Some(operation) => during(operation, event, knowledge),
     };
-    during.and(|| rule.on.as_ref().map_or(Known::Yes, |area| on(area, event)))
+    during.and(|| match &rule.on {
+        None => Known::Yes,
+        Some(area) => on(area, event, knowledge),
+    })
 }
 
 /// Whether all the rule's conditions hold of the event.
@@ -168,23 +183,30 @@ fn may_be_value_store(event: &EventView<'_>, context: &Context) -> bool {
         && context.operation == Operation::None
 }
 
-fn on(area: &Area, event: &EventView<'_>) -> Known {
+fn on(area: &Area, event: &EventView<'_>, knowledge: &Knowledge) -> Known {
     let place = Place::of(event);
     match area {
         Area::Range(start, end) => place.overlaps(*start, *end),
-        Area::Buckets => part(&place, "buckets"),
-        Area::Heap => place.vma.map_or(Known::Unsure(Doubt::Area), |vma| match vma.kind {
-            VmaKind::Heap => Known::Yes,
-            _ if is_go_heap(vma) => Known::Yes,
-            _ => nameless(vma),
-        }),
-        Area::Stack => place.vma.map_or(Known::Unsure(Doubt::Area), |vma| match vma.kind {
-            VmaKind::Stack => Known::Yes,
-            _ if is_go_heap(vma) => Known::No,
-            _ => nameless(vma),
-        }),
-        // No trace says yet where a symbol lies.
-        Area::Symbol(_) => Known::Unsure(Doubt::Area),
+        Area::Buckets => part(&place, "buckets", knowledge),
+        Area::Heap => place
+            .vma
+            .map_or(Known::Unsure(Doubt::Area), |vma| match vma.kind {
+                VmaKind::Heap => Known::Yes,
+                _ if is_go_heap(vma) => Known::Yes,
+                _ => nameless(vma),
+            }),
+        Area::Stack => place
+            .vma
+            .map_or(Known::Unsure(Doubt::Area), |vma| match vma.kind {
+                VmaKind::Stack => Known::Yes,
+                _ if is_go_heap(vma) => Known::No,
+                _ => nameless(vma),
+            }),
+        // Only watched memory is known by the name it was asked for with.
+        Area::Symbol(name) => match place.part.and_then(|part| part.split(':').next()) {
+            Some(part) if part == name => Known::Yes,
+            _ => Known::Unsure(Doubt::Area),
+        },
     }
 }
 
@@ -202,10 +224,12 @@ fn nameless(vma: &VmaFacts) -> Known {
     }
 }
 
-fn part(place: &Place<'_>, wanted: &str) -> Known {
+fn part(place: &Place<'_>, wanted: &str, knowledge: &Knowledge) -> Known {
     match place.part {
-        Some(part) => Known::of(part == wanted),
-        None => Known::Unsure(Doubt::Area),
+        Some(part) if part == wanted => Known::Yes,
+        // Named by what it was watched as, memory may be a map's all the same.
+        Some(_) if knowledge.structure => Known::No,
+        _ => Known::Unsure(Doubt::Area),
     }
 }
 
@@ -231,7 +255,10 @@ impl<'a> Place<'a> {
             part: None,
         };
         match event.line {
-            TraceLine::PageFault(event) => Self { vma: event.vma.as_ref(), ..one(Some(event.address), 1) },
+            TraceLine::PageFault(event) => Self {
+                vma: event.vma.as_ref(),
+                ..one(Some(event.address), 1)
+            },
             TraceLine::Mprotect(call)
             | TraceLine::PkeyMprotect(call)
             | TraceLine::Mmap(call)
@@ -240,13 +267,27 @@ impl<'a> Place<'a> {
             | TraceLine::Brk(call)
             | TraceLine::Madvise(call) => Self {
                 part: call.on.as_deref(),
-                moved: call.new_address.map(|to| (to.0, call.new_length.unwrap_or(1))),
+                moved: call
+                    .new_address
+                    .map(|to| (to.0, call.new_length.unwrap_or(1))),
                 ..one(Some(call.address), call.length.max(1))
             },
             TraceLine::Signal(event) => one(event.address, 1),
+            TraceLine::PteSample(event) => Self {
+                part: event.on.as_deref(),
+                ..one(Some(event.address), 1)
+            },
+            TraceLine::WatchHit(event) => Self {
+                part: event.on.as_deref(),
+                ..one(Some(event.address), 1)
+            },
             TraceLine::Aggregate(group) => {
-                let fault = group.event == EventKind::PageFault;
+                let fault = matches!(
+                    group.event,
+                    EventKind::PageFault | EventKind::PteSample | EventKind::WatchHit
+                );
                 Self {
+                    part: group.on.as_deref(),
                     addresses: Some((group.address_min.0, group.address_max.0)),
                     length: fault.then_some(1),
                     vma: group.vma.as_ref(),
@@ -262,14 +303,19 @@ impl<'a> Place<'a> {
             return Known::No;
         };
         let inside = |address: u64| start.0 <= address && address < end.0;
-        let touches = |from: u64, length: u64| from < end.0 && from.saturating_add(length) > start.0;
+        let touches =
+            |from: u64, length: u64| from < end.0 && from.saturating_add(length) > start.0;
         if inside(first) && inside(last) {
             return Known::Yes;
         }
-        let moved = self.moved.is_some_and(|(from, length)| touches(from, length));
+        let moved = self
+            .moved
+            .is_some_and(|(from, length)| touches(from, length));
         match self.length {
             Some(length) if first == last => Known::of(touches(first, length) || moved),
-            Some(length) if !touches(first, (last - first.min(last)).saturating_add(length)) => Known::No,
+            Some(length) if !touches(first, (last - first.min(last)).saturating_add(length)) => {
+                Known::No
+            }
             None if first >= end.0 => Known::No,
             _ => Known::Unsure(Doubt::Area),
         }
@@ -277,15 +323,43 @@ impl<'a> Place<'a> {
 }
 
 /// Fields of a group that hold of each of its events.
-const KEPT: [&str; 8] =
-    ["pid", "mode", "error_code", "cause", "signal", "vma", "operation", "sub_operation"];
+const KEPT: [&str; 9] = [
+    "pid",
+    "on",
+    "mode",
+    "error_code",
+    "cause",
+    "signal",
+    "vma",
+    "operation",
+    "sub_operation",
+];
+
+/// Fields of an entry that a group of samples has in common.
+const COMMON: [&str; 10] = [
+    "level",
+    "present",
+    "writable",
+    "user",
+    "no_execute",
+    "zero_page",
+    "empty",
+    "prot_none",
+    "uffd_wp",
+    "unstable",
+];
 
 fn condition(index: usize, wanted: &Condition, event: &EventView<'_>, text: &mut String) -> Known {
     let first = wanted.path.split('.').next().unwrap_or("");
-    if event.group.is_some() && !KEPT.contains(&first) {
+    let sampled = event.kind == EventKind::PteSample && COMMON.contains(&first);
+    if event.group.is_some() && !KEPT.contains(&first) && !sampled {
         return Known::Unsure(Doubt::Grouped(index));
     }
-    let leaf = pick(event.line, &wanted.path, text);
+    let leaf = match event.group {
+        // A group of samples keeps its entry apart.
+        Some(_) if sampled => pick(event.line, &format!("pte.{first}"), text),
+        _ => pick(event.line, &wanted.path, text),
+    };
     let known = match leaf {
         Leaf::Absent | Leaf::Null => match (null(first, event), &wanted.value) {
             (Null::Fact, value) => Known::of(*value == Value::Null),
@@ -323,8 +397,20 @@ enum Null {
 
 fn null(first: &str, event: &EventView<'_>) -> Null {
     const FACTS: [&str; 14] = [
-        "vma", "sub_operation", "handled", "address", "exited", "signaled", "flags", "advice",
-        "prot", "pkey", "fd", "offset", "new_length", "stack",
+        "vma",
+        "sub_operation",
+        "handled",
+        "address",
+        "exited",
+        "signaled",
+        "flags",
+        "advice",
+        "prot",
+        "pkey",
+        "fd",
+        "offset",
+        "new_length",
+        "stack",
     ];
     match (event.line, first) {
         (
@@ -357,10 +443,17 @@ fn is_unknown(leaf: Leaf, first: &str, path: &str, text: &str, event: &EventView
         (TraceLine::Mprotect(call) | TraceLine::PkeyMprotect(call), "pte_after") => {
             call.pte_after.as_ref()
         }
+        (TraceLine::PteSample(event), first) if of_sample(first) => Some(&event.pte),
+        (TraceLine::Aggregate(group), first) if of_sample(first) => group.pte.as_ref(),
         _ => None,
     };
-    let read_twice = unstable.is_some_and(|pte| pte.unstable) && !path.ends_with(".unstable");
+    let read_twice = unstable.is_some_and(|pte| pte.unstable) && !path.ends_with("unstable");
     read_twice || (path == "cause" && leaf == Leaf::Text && text == "unknown")
+}
+
+/// A field of a sample that is its entry's.
+fn of_sample(first: &str) -> bool {
+    COMMON.contains(&first) || matches!(first, "raw" | "accessed" | "dirty" | "saved_dirty")
 }
 
 fn asks_for_unknown(wanted: &Condition) -> bool {

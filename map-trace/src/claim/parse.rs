@@ -49,7 +49,8 @@ pub fn parse(text: &str, regions: &[String]) -> Parsed<Rule> {
             }
             Token::Word(word) if word == "during" && during.is_none() => {
                 let (at, name) = parser.word("an operation or a region")?;
-                during = Some(operation(event, &name, regions).map_err(|why| parser.error(at, why))?);
+                during =
+                    Some(operation(event, &name, regions).map_err(|why| parser.error(at, why))?);
             }
             Token::Word(word) if word == "on" && on.is_none() => {
                 on = Some(parser.area(event)?);
@@ -62,14 +63,23 @@ pub fn parse(text: &str, regions: &[String]) -> Parsed<Rule> {
             token => {
                 let shown = token.shown();
                 let hint = hint(&shown, ["where", "during", "on", "=="]);
-                let why = format!("where, during, on or a comparison goes here, not '{shown}'{hint}");
+                let why =
+                    format!("where, during, on or a comparison goes here, not '{shown}'{hint}");
                 return Err(parser.error(at, why));
             }
         }
     };
     match parser.next()? {
-        (_, Token::End) => Ok(Rule { event, conditions, during, on, expect }),
-        (at, token) => Err(parser.error(at, format!("'{}' after the end of the rule", token.shown()))),
+        (_, Token::End) => Ok(Rule {
+            event,
+            conditions,
+            during,
+            on,
+            expect,
+        }),
+        (at, token) => {
+            Err(parser.error(at, format!("'{}' after the end of the rule", token.shown())))
+        }
     }
 }
 
@@ -94,12 +104,16 @@ pub(super) fn operation(
     }
     match Operation::from_word(name) {
         Operation::Region(name) if !regions.iter().any(|region| **region == *name) => {
-            let known = OPERATIONS.into_iter().chain(regions.iter().map(String::as_str));
+            let known = OPERATIONS
+                .into_iter()
+                .chain(regions.iter().map(String::as_str));
             let hint = match hint(&name, known) {
                 empty if empty.is_empty() => "; --region NAME=PATTERN names one".to_owned(),
                 hint => hint,
             };
-            Err(format!("'{name}' is neither an operation nor a region{hint}"))
+            Err(format!(
+                "'{name}' is neither an operation nor a region{hint}"
+            ))
         }
         operation => Ok(operation),
     }
@@ -276,7 +290,11 @@ impl<'a> Parser<'a> {
         if let Some(path) = field {
             let value = check(event, path, Value::Bool(true))
                 .map_err(|why| self.error(at + word.len() + 1, why))?;
-            conditions.push(Condition { path: path.to_owned(), not: false, value });
+            conditions.push(Condition {
+                path: path.to_owned(),
+                not: false,
+                value,
+            });
         }
         Ok((event, conditions))
     }
@@ -299,7 +317,9 @@ impl<'a> Parser<'a> {
                 (_, Token::Word(word)) => Value::of_bare(&word),
                 (_, Token::Quoted(text)) => Value::Text(text),
                 (at, token) => {
-                    return Err(self.error(at, format!("a value goes here, not '{}'", token.shown())));
+                    return Err(
+                        self.error(at, format!("a value goes here, not '{}'", token.shown()))
+                    );
                 }
             };
             let value = check(event, &path, value).map_err(|why| self.error(at, why))?;
@@ -320,7 +340,9 @@ impl<'a> Parser<'a> {
                 Ok(_) => Ok(Area::Symbol(name)),
                 Err(why) => Err(self.error(at, why)),
             },
-            (at, token) => Err(self.error(at, format!("memory goes here, not '{}'", token.shown()))),
+            (at, token) => {
+                Err(self.error(at, format!("memory goes here, not '{}'", token.shown())))
+            }
         }
     }
 

@@ -70,7 +70,12 @@ impl Stacks {
             return;
         }
         let room = MAX_ALL_FRAMES.saturating_sub(self.frames).min(MAX_FRAMES);
-        let frames: Box<[_]> = line.frames.iter().take(room).map(|frame| self.names.kept(frame)).collect();
+        let frames: Box<[_]> = line
+            .frames
+            .iter()
+            .take(room)
+            .map(|frame| self.names.kept(frame))
+            .collect();
         self.frames += frames.len();
         let facts = StackFacts {
             operations: tables.all(&line.frames).into(),
@@ -161,7 +166,11 @@ fn lack(line: &StackLine) -> Option<Lack> {
             return None;
         }
     }
-    Some(if line.truncated { Lack::Truncated } else { Lack::Broken })
+    Some(if line.truncated {
+        Lack::Truncated
+    } else {
+        Lack::Broken
+    })
 }
 
 /// A function that nothing of the program's own calls: a thread or the program begins in it.
@@ -225,7 +234,11 @@ mod tests {
             restored: name.ends_with('*'),
             ..Frame::default()
         });
-        StackLine { frames: frames.collect(), gap, ..StackLine::default() }
+        StackLine {
+            frames: frames.collect(),
+            gap,
+            ..StackLine::default()
+        }
     }
 
     #[test]
@@ -238,12 +251,19 @@ mod tests {
             (&["brk", "sbrk*", "sysmalloc*"], true, Some(Lack::Broken)),
             (&["brk", "sbrk*", "sysmalloc*"], false, Some(Lack::Broken)),
             (&["f", "main"], true, Some(Lack::Broken)),
-            (&["handler", "__restore_rt", "main"], false, Some(Lack::Broken)),
+            (
+                &["handler", "__restore_rt", "main"],
+                false,
+                Some(Lack::Broken),
+            ),
             (&[], false, Some(Lack::Broken)),
         ] {
             assert_eq!(lack(&stack(names, gap)), expected, "{names:?} {gap}");
         }
-        let truncated = StackLine { truncated: true, ..stack(&["f"], false) };
+        let truncated = StackLine {
+            truncated: true,
+            ..stack(&["f"], false)
+        };
         assert_eq!(lack(&truncated), Some(Lack::Truncated));
     }
 
@@ -255,9 +275,23 @@ mod tests {
             let name = |frame| format!("{}{id}.{frame}", "x".repeat(2000));
             let names: Vec<String> = (0..30).map(name).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            stacks.keep(&StackLine { id, ..stack(&names, false) }, &tables);
+            stacks.keep(
+                &StackLine {
+                    id,
+                    ..stack(&names, false)
+                },
+                &tables,
+            );
         }
-        assert!(stacks.names.texts.iter().map(|text| 2 * text.len()).sum::<usize>() <= MAX_NAMES);
+        assert!(
+            stacks
+                .names
+                .texts
+                .iter()
+                .map(|text| 2 * text.len())
+                .sum::<usize>()
+                <= MAX_NAMES
+        );
         assert_eq!(stacks.frames(Some(0)).len(), MAX_FRAMES);
         assert!(stacks.frames(Some(0))[0].function.is_some());
         assert!(stacks.frames(Some(299))[0].function.is_none());

@@ -18,15 +18,15 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueHint};
 
+use super::print;
 use super::record::{RecordArgs, Results};
 use super::report::{note_cut_short, open, read_summary};
 use super::run::WhoArgs;
-use super::print;
 use crate::claim::baseline::{self, Increase};
 use crate::claim::{Setup, judge_trace, regions_of};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::model::summary::{Claim, Status, Summary, SUMMARY_SCHEMA, VerdictWord};
+use crate::model::summary::{Claim, SUMMARY_SCHEMA, Status, Summary, VerdictWord};
 use crate::output::View;
 use crate::output::verdicts::FORMATS;
 use crate::session::settings::RunSettings;
@@ -70,7 +70,9 @@ pub struct CheckArgs {
 }
 
 fn formats() -> PossibleValuesParser {
-    let values = FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.about));
+    let values = FORMATS
+        .iter()
+        .map(|format| PossibleValue::new(format.name).help(format.about));
     PossibleValuesParser::new(values)
 }
 
@@ -103,12 +105,14 @@ impl CheckArgs {
 
     fn check_trace(&self, path: &Path) -> Result<ExitCode> {
         if let Some(option) = self.record.only_recording() {
-            return Err(Error::usage(option, "it is for recording, and a trace is recorded already"));
+            return Err(Error::usage(
+                option,
+                "it is for recording, and a trace is recorded already",
+            ));
         }
         let name = path.display().to_string();
-        let mut reader = open(path).map_err(|error| {
-            error.fix("map-trace check -- PROGRAM runs one")
-        })?;
+        let mut reader =
+            open(path).map_err(|error| error.fix("map-trace check -- PROGRAM runs one"))?;
         let (claims, regions) = self.record.claims_over(&regions_of(reader.header()))?;
         self.something_to_judge(claims.len())?;
         let baseline = self.baseline()?;
@@ -116,13 +120,18 @@ impl CheckArgs {
         let mut summary = judge_trace(&mut reader, Setup { claims, regions })
             .map_err(|error| error.into_error(&name))?;
         note_cut_short(&name, &reader);
-        baseline.iter().for_each(|baseline| baseline.judge(&mut summary));
+        baseline
+            .iter()
+            .for_each(|baseline| baseline.judge(&mut summary));
         let failed = match &summary.program.status {
             Status::Exited(code) => *code != 0,
             Status::Signaled(_) => true,
             Status::Running | Status::Unknown => false,
         };
-        let view = View { color: self.record.color_on(&io::stdout()), saved: None };
+        let view = View {
+            color: self.record.color_on(&io::stdout()),
+            saved: None,
+        };
         report.deliver(&summary, &view, !self.record.is_quiet())?;
         Ok(self.exit_code(&summary.claims, failed))
     }
@@ -140,10 +149,13 @@ impl CheckArgs {
         }
         let results = Results::open(&settings.record)?;
         let mut outcome = session::run(&settings)?;
-        baseline.iter().for_each(|baseline| baseline.judge(&mut outcome.summary));
+        baseline
+            .iter()
+            .for_each(|baseline| baseline.judge(&mut outcome.summary));
         let screen = results.wants_screen();
-        let code =
-            results.deliver_as(&outcome, |summary, view| report.deliver(summary, view, screen))?;
+        let code = results.deliver_as(&outcome, |summary, view| {
+            report.deliver(summary, view, screen)
+        })?;
         if outcome.problem.is_some() {
             return Ok(code);
         }
@@ -152,7 +164,10 @@ impl CheckArgs {
             ProgramStatus::Signaled(_) => true,
             ProgramStatus::Running => false,
         };
-        Ok(verdict_code(&outcome.summary.claims, failed && !ignore_status))
+        Ok(verdict_code(
+            &outcome.summary.claims,
+            failed && !ignore_status,
+        ))
     }
 
     fn exit_code(&self, claims: &[Claim], failed: bool) -> ExitCode {
@@ -191,7 +206,10 @@ impl CheckArgs {
                 Place::File(OutputFile::create(path)?)
             }
         };
-        Ok(Report { render: format.render, place })
+        Ok(Report {
+            render: format.render,
+            place,
+        })
     }
 }
 
@@ -202,7 +220,10 @@ impl Report {
         if !screen && !in_file {
             return Ok(());
         }
-        let view = View { color: view.color && !in_file, ..*view };
+        let view = View {
+            color: view.color && !in_file,
+            ..*view
+        };
         let bytes = (self.render)(summary, &view);
         match self.place {
             Place::Stdout => print::to_stdout(&bytes),
@@ -223,7 +244,8 @@ impl Baseline {
 }
 
 fn nothing_to_judge() -> Error {
-    Error::usage("nothing to judge", "no claim was given").fix("give --expect RULE, --claims FILE or --baseline FILE")
+    Error::usage("nothing to judge", "no claim was given")
+        .fix("give --expect RULE, --claims FILE or --baseline FILE")
 }
 
 /// A trace, or a summary that was saved as JSON.
@@ -237,7 +259,9 @@ fn read_baseline(path: &Path) -> Result<Summary> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|why| Error::failed(what(), why))?;
-    file.take(MAX_SUMMARY).read_to_end(&mut bytes).map_err(|why| Error::failed(what(), why))?;
+    file.take(MAX_SUMMARY)
+        .read_to_end(&mut bytes)
+        .map_err(|why| Error::failed(what(), why))?;
     let summary: Option<Summary> = serde_json::from_slice(&bytes).ok();
     summary
         .filter(|summary| summary.schema == SUMMARY_SCHEMA)
@@ -247,7 +271,11 @@ fn read_baseline(path: &Path) -> Result<Summary> {
 /// The status that says how the claims came out.
 fn verdict_code(claims: &[Claim], program_failed: bool) -> ExitCode {
     let open = |claim: &Claim| claim.verdict == VerdictWord::Inconclusive;
-    let unexpected = || claims.iter().filter(|claim| claim.verdict != claim.expected);
+    let unexpected = || {
+        claims
+            .iter()
+            .filter(|claim| claim.verdict != claim.expected)
+    };
     if unexpected().any(|claim| !open(claim)) {
         ExitCode::CLAIM_FAILED
     } else if program_failed {

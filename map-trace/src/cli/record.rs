@@ -9,13 +9,13 @@ use super::{print, rules, values};
 use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::model;
 use crate::maps::user;
+use crate::model;
 use crate::output::{self, View};
 use crate::session::RunOutcome;
 use crate::session::settings::{
-    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, ScreenSettings,
-    StopSettings, SummaryPlace, Watch, WatchRange,
+    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, ScreenSettings, StopSettings,
+    SummaryPlace, Watch, WatchRange,
 };
 use crate::trace::OutputFile;
 
@@ -143,7 +143,10 @@ impl RecordArgs {
             (self.max_events.is_some(), "--max-events"),
             (self.show_physical, "--show-physical"),
         ];
-        given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
+        given
+            .into_iter()
+            .find(|(given, _)| *given)
+            .map(|(_, option)| option)
     }
 
     /// The claims, of a trace that has `recorded` regions already; and the regions that are new.
@@ -164,7 +167,11 @@ impl RecordArgs {
                 None => new.push(region),
             }
         }
-        let names: Vec<_> = recorded.iter().chain(&new).map(|region| region.name.clone()).collect();
+        let names: Vec<_> = recorded
+            .iter()
+            .chain(&new)
+            .map(|region| region.name.clone())
+            .collect();
         Ok((rules::read(&self.claims, &self.expect, &names)?, new))
     }
 
@@ -204,7 +211,11 @@ impl RecordArgs {
             let why = "trace and summary cannot be one file";
             return Err(Error::usage(output.display().to_string(), why));
         }
-        let regions: Vec<_> = self.region.iter().map(|region| region.name.clone()).collect();
+        let regions: Vec<_> = self
+            .region
+            .iter()
+            .map(|region| region.name.clone())
+            .collect();
         Ok(RecordSettings {
             output: self.output,
             summary,

@@ -17,7 +17,8 @@ pub fn read(files: &[PathBuf], expect: &[String], regions: &[String]) -> Result<
         let name = path.display().to_string();
         let what = || format!("cannot use the claims of {name}");
         let text = fs::read_to_string(path).map_err(|why| Error::usage(what(), why))?;
-        let read = parse_file(&name, &text, regions).map_err(|why| Error::usage("wrong claim", why))?;
+        let read =
+            parse_file(&name, &text, regions).map_err(|why| Error::usage("wrong claim", why))?;
         claims.extend(read);
     }
     let mut ids: Vec<_> = claims.iter().map(|claim| claim.id.as_str()).collect();

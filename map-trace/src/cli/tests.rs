@@ -136,7 +136,11 @@ fn every_option_arrives_in_the_settings() {
     let record = settings.record;
     assert_eq!(record.output, Some("t.zst".into()));
     assert_eq!(record.summary, Some(SummaryPlace::Stdout));
-    let ids: Vec<_> = record.claims.iter().map(|claim| claim.id.as_str()).collect();
+    let ids: Vec<_> = record
+        .claims
+        .iter()
+        .map(|claim| claim.id.as_str())
+        .collect();
     assert_eq!(ids, ["expect-1", "expect-2", "a"]);
     assert_eq!(record.regions.len(), 1);
     assert_eq!(record.operations, Some("ops.toml".into()));

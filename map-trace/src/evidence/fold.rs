@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::rows::{OTHER, Rows, Seen};
+use super::samples::Samples;
 use super::witness;
 use crate::model::event::{
-    AggregateLine, EventKind, ExecEvent, MemoryCallEvent, Mode, PageFaultEvent, SignalEvent,
+    AggregateLine, Context, EventKind, ExecEvent, MemoryCallEvent, Mode, PageFaultEvent,
+    PteSampleEvent, SignalEvent,
 };
 use crate::model::header::{FooterLine, HeaderLine};
 use crate::model::loss::Loss;
@@ -35,6 +37,7 @@ pub struct Fold {
     aggregated: u64,
     last_ns: u64,
     executables: Vec<Executable>,
+    samples: Samples,
 }
 
 impl Fold {
@@ -56,6 +59,10 @@ impl Fold {
             TraceLine::Fork(event) => self.lifecycle(EventKind::Fork, event.time_ns),
             TraceLine::Exec(event) => self.exec(event),
             TraceLine::Exit(event) => self.lifecycle(EventKind::Exit, event.time_ns),
+            TraceLine::PteSample(event) => self.pte_sample(event),
+            TraceLine::WatchHit(event) => {
+                self.moment(EventKind::WatchHit, &event.context, event.time_ns);
+            }
             TraceLine::Aggregate(group) => self.aggregate(group),
         }
     }
@@ -91,7 +98,7 @@ impl Fold {
             context.stack.is_some(),
         );
         self.code(Some(event.mode), event.error_code, 1);
-        if witness::is_refused(event.cause, event.address) {
+        if event.interrupted || witness::is_refused(event.cause, event.address) {
             self.refused = self.refused.saturating_add(1);
         }
     }
@@ -114,21 +121,27 @@ impl Fold {
     }
 
     fn signal(&mut self, event: &SignalEvent) {
-        let context = &event.context;
-        self.add(
-            &Seen {
-                kind: EventKind::Signal,
-                count: 1,
-                operation: &context.operation,
-                sub_operation: context.sub_operation.as_ref(),
-                cause: None,
-                duration_ns: None,
-                group_ns: None,
-            },
-            event.time_ns,
-            context.stack.is_some(),
-        );
+        self.moment(EventKind::Signal, &event.context, event.time_ns);
         count_name(&mut self.signals, &event.signal, 1);
+    }
+
+    fn pte_sample(&mut self, event: &PteSampleEvent) {
+        self.moment(EventKind::PteSample, &event.context, event.time_ns);
+        self.samples.add(&event.pte, &event.context, 1);
+    }
+
+    /// An event without a duration.
+    fn moment(&mut self, kind: EventKind, context: &Context, time_ns: u64) {
+        let seen = Seen {
+            kind,
+            count: 1,
+            operation: &context.operation,
+            sub_operation: context.sub_operation.as_ref(),
+            cause: None,
+            duration_ns: None,
+            group_ns: None,
+        };
+        self.add(&seen, time_ns, context.stack.is_some());
     }
 
     fn exec(&mut self, event: &ExecEvent) {
@@ -198,6 +211,11 @@ impl Fold {
                     self.refused = self.refused.saturating_add(group.count);
                 }
             }
+            EventKind::PteSample => {
+                if let Some(pte) = &group.pte {
+                    self.samples.add(pte, context, group.count);
+                }
+            }
             EventKind::Signal => {
                 let name = group.signal.as_deref().unwrap_or(OTHER);
                 count_name(&mut self.signals, name, group.count);
@@ -257,6 +275,7 @@ impl Fold {
             events,
             causes: self.rows.total.causes(),
             operations: self.rows.finish(&footer.counts),
+            pte: self.samples.finish(),
             controls: footer.controls,
             claims: footer.claims,
             cut_short,
@@ -343,6 +362,8 @@ fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
         exec: of(EventKind::Exec),
         fork: of(EventKind::Fork),
         exit: of(EventKind::Exit),
+        pte_sample: of(EventKind::PteSample),
+        watch_hit: of(EventKind::WatchHit),
     }
 }
 

@@ -63,6 +63,7 @@ fn fault(operation: Operation, cause: Cause, stall_ns: Option<u64>) -> TraceLine
         vma: None,
         cause,
         cause_reason: None,
+        interrupted: false,
         context: context(operation, Some(1)),
         stall_ns,
     }))

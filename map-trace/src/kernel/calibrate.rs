@@ -137,9 +137,7 @@ fn run(object: &mut Object, request: Calibrate) -> Result<Calibrate, CalibrateEr
 }
 
 /// Finds the direct map and the zero page. Leaves a description for the trace's header either way.
-pub fn calibrate(
-    object: &mut Object,
-) -> (Calibration, Result<PageTables, CalibrateError>) {
+pub fn calibrate(object: &mut Object) -> (Calibration, Result<PageTables, CalibrateError>) {
     let start = Instant::now();
     let found = search(object);
     let calibration = Calibration {

@@ -8,6 +8,7 @@ use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use map_trace_common::calibrate::Calibrate;
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::process::Process;
+use map_trace_common::record::Aggregate;
 use map_trace_common::settings::Settings;
 
 use super::probe_table::{PROBES, ProbeRow};
@@ -185,17 +186,66 @@ impl Object {
 
     /// Registers a process; its events count from its next exec on, or at once when `counting`.
     pub fn register(&mut self, tgid: u32, counting: bool) -> Result<(), ObjectError> {
-        let name = "PROCESSES";
-        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
-        let mut processes: HashMap<_, u32, Shared<Process>> =
-            HashMap::try_from(map).map_err(|why| ObjectError::MapAccess { name, why })?;
         let process = Process {
             counting: u32::from(counting),
             ..Process::default()
         };
-        processes
-            .insert(tgid, Shared(process), 0)
-            .map_err(|why| ObjectError::MapAccess { name, why })
+        self.insert(tgid, process)
+    }
+
+    /// Registers a process that runs already; its events count at once.
+    ///
+    /// # Errors
+    /// The map is full.
+    pub fn register_running(
+        &mut self,
+        tgid: u32,
+        text: &std::ops::Range<u64>,
+    ) -> Result<(), ObjectError> {
+        let process = Process {
+            counting: 1,
+            start_code: text.start,
+            end_code: text.end,
+            ..Process::default()
+        };
+        self.insert(tgid, process)
+    }
+
+    fn insert(&mut self, tgid: u32, process: Process) -> Result<(), ObjectError> {
+        let name = "PROCESSES";
+        let access = |why| ObjectError::MapAccess { name, why };
+        let mut processes: HashMap<_, u32, Shared<Process>> =
+            HashMap::try_from(self.map_mut(name)?).map_err(access)?;
+        processes.insert(tgid, Shared(process), 0).map_err(access)
+    }
+
+    /// Forgets processes that have ended and everything that was told apart by group or stack so far: what
+    /// comes next is as if nothing had been recorded. The counters stay.
+    pub fn forget(&mut self, processes: &[u32]) -> Result<(), ObjectError> {
+        let access = |name| move |why| ObjectError::MapAccess { name, why };
+        let name = "PROCESSES";
+        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let mut known: HashMap<_, u32, Shared<Process>> =
+            HashMap::try_from(map).map_err(access(name))?;
+        for tgid in processes {
+            let _not_there = known.remove(tgid);
+        }
+        self.clear::<Shared<Aggregate>>("AGGREGATES")?;
+        self.clear::<u64>("GROUPS")?;
+        self.clear::<u32>("STACKS")
+    }
+
+    /// Empties a map with 64-bit keys.
+    fn clear<V: aya::Pod>(&mut self, name: &'static str) -> Result<(), ObjectError> {
+        let access = |why| ObjectError::MapAccess { name, why };
+        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let mut map: HashMap<_, u64, V> = HashMap::try_from(map).map_err(access)?;
+        let keys: Vec<_> = map.keys().collect::<Result<_, _>>().map_err(access)?;
+        for key in keys {
+            // An LRU map may have dropped it meanwhile.
+            let _not_there = map.remove(&key);
+        }
+        Ok(())
     }
 
     /// Switches page-table walks on.
@@ -205,6 +255,13 @@ impl Object {
         let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
         let mut array: Array<_, Shared<PageTables>> = Array::try_from(map).map_err(access)?;
         array.set(0, Shared(*tables), 0).map_err(access)
+    }
+
+    pub(super) fn map_mut(
+        &mut self,
+        name: &'static str,
+    ) -> Result<&mut aya::maps::Map, ObjectError> {
+        self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))
     }
 
     pub(super) fn map(&self, name: &'static str) -> Result<&aya::maps::Map, ObjectError> {
@@ -263,4 +320,15 @@ fn refused(name: &'static str, why: &ProgramError) -> ObjectError {
 /// Whether the kernel's type information is there at all.
 pub fn has_btf() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists()
+}
+
+/// Bounds of a running process's main text (proc_pid_stat(5), startcode and endcode); empty when unknown.
+pub fn text_bounds(tgid: u32) -> std::ops::Range<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{tgid}/stat")).unwrap_or_default();
+    // The command name, in parentheses, may hold anything; fields are counted behind it.
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut words = after.split_whitespace().skip(23);
+    let mut next = || words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    let start = next();
+    start..next()
 }

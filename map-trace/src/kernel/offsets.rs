@@ -233,6 +233,7 @@ pub const fn unknown_settings() -> Settings {
         detail: 0,
         follow_forks: 0,
         measure_stall: 0,
+        stop_at_exec: 0,
         thread_size: USUAL_THREAD_SIZE,
         stack_padding: 0,
         task_mm: NO_OFFSET,

@@ -27,6 +27,8 @@ pub enum TraceLine {
     Fork(ForkEvent),
     Exec(Box<ExecEvent>),
     Exit(ExitEvent),
+    PteSample(Box<PteSampleEvent>),
+    WatchHit(Box<WatchHitEvent>),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
 }
@@ -49,10 +51,12 @@ pub enum EventKind {
     Exec,
     Fork,
     Exit,
+    PteSample,
+    WatchHit,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::PageFault,
         Self::Mprotect,
         Self::PkeyMprotect,
@@ -65,6 +69,8 @@ impl EventKind {
         Self::Exec,
         Self::Fork,
         Self::Exit,
+        Self::PteSample,
+        Self::WatchHit,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -81,6 +87,8 @@ impl EventKind {
             Self::Exec => "exec",
             Self::Fork => "fork",
             Self::Exit => "exit",
+            Self::PteSample => "pte_sample",
+            Self::WatchHit => "watch_hit",
         }
     }
 }
@@ -138,6 +146,10 @@ pub struct PageFaultEvent {
     /// Which rule decided, or why none could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause_reason: Option<String>,
+    /// A signal interrupted the kernel at it: the page was still not there when the thread came back, at
+    /// its next fault. Such a fault is neither minor nor major.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     #[serde(flatten)]
     pub context: Context,
     /// How long the kernel took to handle it; null when not measured.
@@ -256,6 +268,38 @@ pub struct ExitEvent {
     pub signaled: Option<String>,
 }
 
+/// A page-table entry of watched memory, read on a timer while the program ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PteSampleEvent {
+    pub time_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
+    pub address: Address,
+    /// The watched range, as it was asked for.
+    pub on: Option<String>,
+    /// The entry; its fields stand beside the others.
+    #[serde(flatten)]
+    pub pte: Pte,
+    #[serde(flatten)]
+    pub context: Context,
+}
+
+/// A hardware watchpoint was hit by a write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WatchHitEvent {
+    pub time_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
+    /// The watched address.
+    pub address: Address,
+    /// The instruction after the write.
+    pub ip: Address,
+    /// The watchpoint, as it was asked for.
+    pub on: Option<String>,
+    #[serde(flatten)]
+    pub context: Context,
+}
+
 /// Events counted but not stored one by one: all of one kind, operation, cause, code and stack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AggregateLine {
@@ -280,6 +324,12 @@ pub struct AggregateLine {
     pub signal: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vma: Option<VmaFacts>,
+    /// What the entries of these page-table samples have in common; `raw` is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pte: Option<Pte>,
+    /// The watched range or watchpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// Sum of the durations of the events that had one, and how many had.
     #[serde(default)]
     pub duration_ns: u64,

@@ -248,4 +248,6 @@ pub struct EventTotals {
     pub exec: u64,
     pub fork: u64,
     pub exit: u64,
+    pub pte_sample: u64,
+    pub watch_hit: u64,
 }

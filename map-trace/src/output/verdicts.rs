@@ -71,19 +71,31 @@ fn block(claim: &Claim) -> Vec<Line> {
     let reason = match claim.verdict == claim.expected {
         true => clean(&claim.reason),
         false if claim.expected == VerdictWord::Supported => clean(&claim.reason),
-        false => format!("{}; expected {}", clean(&claim.reason), verdict(claim.expected)),
+        false => format!(
+            "{}; expected {}",
+            clean(&claim.reason),
+            verdict(claim.expected)
+        ),
     };
     let head = |rest: &str| {
         let pad = INDENT - 2 - word.len();
         let rest = format!("{:pad$}{rest}", "");
-        vec![span(Tone::Plain, "  "), span(tone, word), span(Tone::Plain, rest)]
+        vec![
+            span(Tone::Plain, "  "),
+            span(tone, word),
+            span(Tone::Plain, rest),
+        ]
     };
     let one = format!("{statement:<STATEMENT$}  {reason}");
     let mut lines = if INDENT + one.chars().count() <= WIDTH {
         vec![head(&one)]
     } else {
         let mut wrapped = wrap(&statement);
-        let first = if wrapped.is_empty() { String::new() } else { wrapped.remove(0) };
+        let first = if wrapped.is_empty() {
+            String::new()
+        } else {
+            wrapped.remove(0)
+        };
         let rest = wrapped.into_iter().chain(wrap(&reason));
         let rest = rest.map(|line| plain(format!("{:INDENT$}{line}", "")));
         std::iter::once(head(&first)).chain(rest).collect()
@@ -99,7 +111,9 @@ fn counter_example(claim: &Claim) -> impl Iterator<Item = Line> {
     let of = move |key: &str| first.and_then(|first| first.get(key)?.as_str()).map(clean);
     let text = of("text").map(|text| wrap(&text)).unwrap_or_default();
     let gdb = of("gdb").map(|gdb| format!("gdb: {gdb}"));
-    text.into_iter().chain(gdb).map(|line| plain(format!("{:INDENT$}{line}", "")))
+    text.into_iter()
+        .chain(gdb)
+        .map(|line| plain(format!("{:INDENT$}{line}", "")))
 }
 
 /// Lines that fit behind the indent, broken at blanks; a word that is too long is cut by the screen.
@@ -122,10 +136,16 @@ fn tally(claims: &[Claim]) -> String {
     let open = |claim: &&Claim| {
         claim.verdict == VerdictWord::Inconclusive && claim.expected != VerdictWord::Inconclusive
     };
-    let well = claims.iter().filter(|claim| claim.verdict == claim.expected).count();
+    let well = claims
+        .iter()
+        .filter(|claim| claim.verdict == claim.expected)
+        .count();
     let open = claims.iter().filter(open).count();
     let not = claims.len() - well - open;
-    format!("{} as expected, {not} not, {open} inconclusive", count(well as u64, "claim"))
+    format!(
+        "{} as expected, {not} not, {open} inconclusive",
+        count(well as u64, "claim")
+    )
 }
 
 #[cfg(test)]
@@ -139,12 +159,19 @@ mod tests {
     fn every_format_has_its_own_name_and_renders_every_sample() {
         let names: BTreeSet<_> = FORMATS.iter().map(|format| format.name).collect();
         assert_eq!(names.len(), FORMATS.len());
-        let hostile = [("hostile", samples::hostile()), ("crowded", samples::crowded())];
+        let hostile = [
+            ("hostile", samples::hostile()),
+            ("crowded", samples::crowded()),
+        ];
         for (sample, summary) in samples::all().into_iter().chain(hostile) {
             for format in &FORMATS {
                 let text = String::from_utf8((format.render)(&summary, &View::default())).unwrap();
                 let steers = |c: char| c.is_control() && c != '\n';
-                assert!(text.ends_with('\n') && !text.contains(steers), "{sample}.{}", format.name);
+                assert!(
+                    text.ends_with('\n') && !text.contains(steers),
+                    "{sample}.{}",
+                    format.name
+                );
             }
         }
     }
@@ -156,10 +183,15 @@ mod tests {
         summary.claims[0].reason = "a reason of many words ".repeat(20);
         let text = String::from_utf8(render(&summary, &View::default())).unwrap();
         let verdicts = ["  refuted", "  supported", "  inconclusive"];
-        let told = text.lines().filter(|line| verdicts.iter().any(|word| line.starts_with(word)));
+        let told = text
+            .lines()
+            .filter(|line| verdicts.iter().any(|word| line.starts_with(word)));
         assert_eq!(told.count(), claims);
         assert_eq!(text.matches("many").count(), 20);
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::pipeline::{Finished, no_stack};
 use crate::cause::{FaultInputs, VmaView, classify, kernel_class};
 use crate::model::event::{AggregateLine, Context, EventKind, Mode, TraceLine};
 use crate::model::pte::PteLevel;
-use crate::model::{Address, Cause, FaultCode, signal};
+use crate::model::{Address, Cause, FaultCode, Pte, signal};
 use crate::space::Place;
 
 /// Tells every group; returns how many events they hold and how many of these have no known stack.
@@ -26,7 +26,9 @@ pub fn tell(finished: &mut Finished, groups: &HashMap<AggregateKey, AggregateVal
             unattributed += value.count;
         }
         let line = line(finished, key, value, event, context);
-        finished.recorder.record(&TraceLine::Aggregate(Box::new(line)));
+        finished
+            .recorder
+            .record(&TraceLine::Aggregate(Box::new(line)));
     }
     unattributed
 }
@@ -50,8 +52,16 @@ fn line(
     context: Context,
 ) -> AggregateLine {
     let fault = event == EventKind::PageFault;
-    let mode = if key.kind == kind::PAGE_FAULT_KERNEL { Mode::Kernel } else { Mode::User };
-    let place = if fault { place(finished, key, value) } else { Place::default() };
+    let mode = if key.kind == kind::PAGE_FAULT_KERNEL {
+        Mode::Kernel
+    } else {
+        Mode::User
+    };
+    let place = if fault {
+        place(finished, key, value)
+    } else {
+        Place::default()
+    };
     let classified = fault.then(|| cause(finished, key, value, mode, &place));
     AggregateLine {
         event,
@@ -67,9 +77,21 @@ fn line(
         cause: classified.as_ref().map(|(cause, _)| *cause),
         cause_reason: classified.map(|(_, reason)| reason),
         signal: (event == EventKind::Signal).then(|| signal::name(key.code as i32)),
-        vma: place.vma.as_ref().filter(|_| place.certain).map(crate::space::Vma::facts),
+        vma: place
+            .vma
+            .as_ref()
+            .filter(|_| place.certain)
+            .map(crate::space::Vma::facts),
+        pte: (event == EventKind::PteSample)
+            .then(|| sampled(key))
+            .flatten(),
+        on: finished.watched.name(event, key.code),
         duration_ns: value.duration_ns,
-        durations: if value.duration_ns == 0 { 0 } else { value.count },
+        durations: if value.duration_ns == 0 {
+            0
+        } else {
+            value.count
+        },
         context,
     }
 }
@@ -81,7 +103,10 @@ fn place(finished: &Finished, key: &AggregateKey, value: &AggregateValue) -> Pla
     let view = |place: &Place| place.vma.as_ref().map(VmaView::from);
     let one = key.region != REGION_ANY && view(&first) == view(&last) && first.vma.is_some();
     let current = finished.generations.get(&key.tgid) == Some(&key.generation);
-    Place { certain: first.certain && last.certain && one && current, ..first }
+    Place {
+        certain: first.certain && last.certain && one && current,
+        ..first
+    }
 }
 
 /// The cause of a group: that of its members that were delivered one by one, all alike in code, entry and
@@ -99,13 +124,41 @@ fn cause(
     let inputs = FaultInputs::new(FaultCode(key.code), mode, value.address_min, entry, place);
     let last = classify(&inputs);
     match finished.members.cause(key) {
-        Some(cause) if !place.certain || last.cause == cause => {
-            (cause, "as the events of this code, entry and stack that are stored".to_owned())
-        }
-        Some(_) => (Cause::Unknown, "the mapping changed while these were counted".to_owned()),
+        Some(cause) if !place.certain || last.cause == cause => (
+            cause,
+            "as the events of this code, entry and stack that are stored".to_owned(),
+        ),
+        Some(_) => (
+            Cause::Unknown,
+            "the mapping changed while these were counted".to_owned(),
+        ),
         None if place.certain => (last.cause, last.rule.to_owned()),
-        None => (Cause::Unknown, "counted in the kernel only; the mapping is not known".to_owned()),
+        None => (
+            Cause::Unknown,
+            "counted in the kernel only; the mapping is not known".to_owned(),
+        ),
     }
+}
+
+/// What the samples of a group have in common, out of the kernel's summary of their entries.
+fn sampled(key: &AggregateKey) -> Option<Pte> {
+    let on = |bit: u32| key.pte_class & bit != 0;
+    Some(Pte {
+        raw: Address(0),
+        level: PteLevel::from_number(key.pte_class >> pte_class::LEVEL_SHIFT)?,
+        present: on(pte_class::PRESENT),
+        writable: on(pte_class::WRITABLE),
+        user: on(pte_class::USER),
+        accessed: false,
+        dirty: on(pte_class::DIRTY),
+        no_execute: on(pte_class::NO_EXECUTE),
+        zero_page: on(pte_class::ZERO_PAGE),
+        saved_dirty: false,
+        empty: on(pte_class::EMPTY),
+        prot_none: on(pte_class::PROT_NONE),
+        uffd_wp: on(pte_class::UFFD_WP),
+        unstable: on(pte_class::UNSTABLE),
+    })
 }
 
 fn event_kind(kind: u32) -> Option<EventKind> {
@@ -122,6 +175,8 @@ fn event_kind(kind: u32) -> Option<EventKind> {
         kind::FORK => EventKind::Fork,
         kind::EXEC => EventKind::Exec,
         kind::EXIT => EventKind::Exit,
+        kind::PTE_SAMPLE => EventKind::PteSample,
+        kind::WATCH_HIT => EventKind::WatchHit,
         _ => return None,
     })
 }

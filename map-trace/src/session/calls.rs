@@ -39,9 +39,8 @@ pub struct Around {
 /// The event of a call.
 pub fn event(record: &MemoryCallRecord, around: Around, ptes: &PteContext) -> MemoryCallEvent {
     let result = returned(record);
-    let entry = |raw, level| {
-        PteLevel::from_number(level).map(|level| Pte::decode(raw, level, false, ptes))
-    };
+    let entry =
+        |raw, level| PteLevel::from_number(level).map(|level| Pte::decode(raw, level, false, ptes));
     let mut event = MemoryCallEvent {
         time_ns: record.header.ktime_ns.saturating_sub(around.start_ns),
         duration_ns: result.map(|_| record.exit_ns.saturating_sub(record.header.ktime_ns)),
@@ -59,7 +58,9 @@ pub fn event(record: &MemoryCallRecord, around: Around, ptes: &PteContext) -> Me
         fd: None,
         offset: None,
         result: result.map(|result| if failed(result) { result } else { 0 }),
-        error: result.filter(|&result| failed(result)).map(|result| names::errno(-result)),
+        error: result
+            .filter(|&result| failed(result))
+            .map(|result| names::errno(-result)),
         new_break: None,
         pte_before: entry(record.pte_before, record.level_before),
         pte_after: entry(record.pte_after, record.level_after),

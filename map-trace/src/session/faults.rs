@@ -5,9 +5,9 @@
 //! each thread's last fault is held until then. Meanwhile a mapping call of another thread, under way at the
 //! fault, returns and shows what it did.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use map_trace_common::record::{PageFaultRecord, flag, kind};
+use map_trace_common::record::{FaultEndRecord, MemoryCallRecord, PageFaultRecord, flag, kind};
 
 use crate::cause::{Classified, FaultInputs, PteFacts, classify};
 use crate::model::event::{Context, Mode, PageFaultEvent};
@@ -26,6 +26,9 @@ pub struct Held {
     pub context: Context,
     /// Time the kernel took, when it was measured.
     pub stall_ns: Option<u64>,
+    /// It waited for a disk. The ends of all such faults are told, so what is not told did not.
+    major: bool,
+    interrupted: bool,
 }
 
 /// The signal that followed a fault on its thread.
@@ -36,6 +39,72 @@ pub struct Followed {
     pub address: u64,
 }
 
+/// Calls of one process remembered, for faults that happened meanwhile.
+const MAX_CALLS: usize = 64;
+/// Processes whose calls are remembered.
+const MAX_PROCESSES: usize = 4096;
+
+/// The last mapping calls that returned, by process.
+#[derive(Default)]
+pub struct Returned(HashMap<u32, VecDeque<Span>>);
+
+/// When a call was under way, and on which addresses.
+#[derive(Clone, Copy)]
+struct Span {
+    enter_ns: u64,
+    exit_ns: u64,
+    start: u64,
+    end: u64,
+}
+
+impl Returned {
+    /// Notes a call that returned.
+    pub fn note(&mut self, record: &MemoryCallRecord) {
+        if self.0.len() >= MAX_PROCESSES && !self.0.contains_key(&record.header.tgid) {
+            self.0.clear();
+        }
+        let chosen = record.header.kind == kind::MMAP && record.result > 0;
+        let start = if chosen {
+            record.result.cast_unsigned()
+        } else {
+            record.args[0]
+        };
+        let (start, end) = match record.header.kind {
+            // What brk and mremap touch besides their arguments is not said by these: anything.
+            kind::BRK | kind::MREMAP => (0, u64::MAX),
+            _ => (
+                start & !0xfff,
+                start.saturating_add(record.args[1]).saturating_add(0xfff),
+            ),
+        };
+        let calls = self.0.entry(record.header.tgid).or_default();
+        if calls.len() >= MAX_CALLS {
+            calls.pop_front();
+        }
+        let (enter_ns, exit_ns) = (record.header.ktime_ns, record.exit_ns);
+        calls.push_back(Span {
+            enter_ns,
+            exit_ns,
+            start,
+            end,
+        });
+    }
+
+    /// Whether a call that was under way at a fault can concern its address. One that has not returned
+    /// yet may.
+    fn concerns(&self, fault: &PageFaultRecord) -> bool {
+        let at = fault.header.ktime_ns;
+        let calls = self.0.get(&fault.header.tgid);
+        let mut meanwhile = calls
+            .into_iter()
+            .flatten()
+            .filter(|call| (call.enter_ns..=call.exit_ns).contains(&at))
+            .peekable();
+        meanwhile.peek().is_none()
+            || meanwhile.any(|call| (call.start..call.end).contains(&fault.address))
+    }
+}
+
 /// Held faults by thread.
 #[derive(Default)]
 pub struct Faults {
@@ -44,9 +113,21 @@ pub struct Faults {
 
 impl Faults {
     /// Takes a fault, and gives back one to tell when too many threads have one.
-    pub fn hold(&mut self, record: PageFaultRecord, place: Place, context: Context) -> Option<Held> {
+    pub fn hold(
+        &mut self,
+        record: PageFaultRecord,
+        place: Place,
+        context: Context,
+    ) -> Option<Held> {
         let tid = record.header.tid;
-        let held = Held { record, place, context, stall_ns: None };
+        let held = Held {
+            record,
+            place,
+            context,
+            stall_ns: None,
+            major: false,
+            interrupted: false,
+        };
         if self.held.len() >= MAX_HELD {
             return Some(held);
         }
@@ -58,12 +139,27 @@ impl Faults {
         self.held.remove(&tid)
     }
 
+    /// The thread faults again: when at the same page with the same code and the same entry, and nothing
+    /// told that the first was done, then it was not (arch/x86/mm/fault.c, `fault_signal_pending`).
+    pub fn again(&mut self, next: &PageFaultRecord) {
+        if let Some(held) = self.held.get_mut(&next.header.tid) {
+            let first = &held.record;
+            held.interrupted = held.stall_ns.is_none()
+                && first.address == next.address
+                && first.error_code == next.error_code
+                && (first.pte, first.pte_level) == (next.pte, next.pte_level)
+                && first.header.flags & flag::PTE_UNREAD == 0;
+        }
+    }
+
     /// How long the thread's fault took.
-    pub fn stalled(&mut self, tid: u32, start_ns: u64, stall_ns: u64) {
-        if let Some(held) = self.held.get_mut(&tid)
+    pub fn stalled(&mut self, record: &FaultEndRecord) {
+        let FaultEndRecord { header, start_ns } = *record;
+        if let Some(held) = self.held.get_mut(&header.tid)
             && held.record.header.ktime_ns == start_ns
         {
-            held.stall_ns = Some(stall_ns);
+            held.stall_ns = Some(header.ktime_ns.saturating_sub(start_ns));
+            held.major = header.flags & flag::MAJOR != 0;
         }
     }
 
@@ -82,12 +178,17 @@ impl Held {
         followed: Option<Followed>,
         spaces: &Spaces,
         ptes: &PteContext,
-        start_ns: u64,
+        around: (&Returned, u64),
     ) -> PageFaultEvent {
+        let (returned, start_ns) = around;
         let record = &self.record;
         let pte = pte(record, ptes);
-        let classified = self.classify(pte.as_ref(), followed, spaces, ptes);
-        let vma = self.place.vma.as_ref().filter(|_| !self.place.below_stack || !classified.cause.is_refused());
+        let classified = self.classify(pte.as_ref(), followed, spaces, (ptes, returned));
+        let vma = self
+            .place
+            .vma
+            .as_ref()
+            .filter(|_| !self.place.below_stack || !classified.cause.is_refused());
         PageFaultEvent {
             time_ns: record.header.ktime_ns.saturating_sub(start_ns),
             pid: record.header.tgid,
@@ -100,6 +201,7 @@ impl Held {
             vma: vma.map(crate::space::Vma::facts),
             cause: classified.cause,
             cause_reason: Some(reason(&classified)),
+            interrupted: self.interrupted,
             context: self.context,
             stall_ns: self.stall_ns,
         }
@@ -110,10 +212,12 @@ impl Held {
         pte: Option<&Pte>,
         followed: Option<Followed>,
         spaces: &Spaces,
-        ptes: &PteContext,
+        around: (&PteContext, &Returned),
     ) -> Classified {
+        let (ptes, returned) = around;
         let record = &self.record;
-        let in_flight = record.header.flags & flag::MAPPING_IN_FLIGHT != 0;
+        let in_flight =
+            record.header.flags & flag::MAPPING_IN_FLIGHT != 0 && returned.concerns(record);
         let facts = pte.map_or(PteFacts::UNREAD, |pte| {
             PteFacts::from_pte(pte, ptes.knows_zero(pte.level))
         });
@@ -122,8 +226,15 @@ impl Held {
             .map(|followed| (followed.signal, followed.code));
         let inputs = |place: &Place| FaultInputs {
             mapping_in_flight: in_flight,
+            major: Some(self.major),
             followed_by_signal: signal,
-            ..FaultInputs::new(FaultCode(record.error_code), mode(record), record.address, facts, place)
+            ..FaultInputs::new(
+                FaultCode(record.error_code),
+                mode(record),
+                record.address,
+                facts,
+                place,
+            )
         };
         let before = classify(&inputs(&self.place));
         if !in_flight {
@@ -151,7 +262,11 @@ fn reason(classified: &Classified) -> String {
 }
 
 fn mode(record: &PageFaultRecord) -> Mode {
-    if record.header.kind == kind::PAGE_FAULT_KERNEL { Mode::Kernel } else { Mode::User }
+    if record.header.kind == kind::PAGE_FAULT_KERNEL {
+        Mode::Kernel
+    } else {
+        Mode::User
+    }
 }
 
 /// The entry of a fault, when it was read.

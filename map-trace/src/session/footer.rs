@@ -59,7 +59,12 @@ pub fn footer(ending: Ending) -> FooterLine {
 
 /// Faults as the tracepoints saw them. What perf does not count either is kept apart.
 fn tracepoints(totals: &Totals) -> TracepointWitness {
-    let counted = |kind: u32| totals.kinds.get(kind as usize).map_or(0, |kind| kind.counted);
+    let counted = |kind: u32| {
+        totals
+            .kinds
+            .get(kind as usize)
+            .map_or(0, |kind| kind.counted)
+    };
     let kernel_address = totals.faults_at_kernel_address;
     TracepointWitness {
         page_fault_user: counted(kind::PAGE_FAULT_USER).saturating_sub(kernel_address),
@@ -69,7 +74,9 @@ fn tracepoints(totals: &Totals) -> TracepointWitness {
 }
 
 fn words(totals: &Totals) -> BTreeMap<String, u64> {
-    let kinds = (0u32..).zip(&totals.kinds).filter(|(_, kind)| kind.counted != 0);
+    let kinds = (0u32..)
+        .zip(&totals.kinds)
+        .filter(|(_, kind)| kind.counted != 0);
     let counted = kinds.map(|(kind, totals)| (kind_word(kind).to_owned(), totals.counted));
     let apart = [
         ("faults_before_exec", totals.faults_before_exec),
@@ -78,7 +85,9 @@ fn words(totals: &Totals) -> BTreeMap<String, u64> {
         ("pte_walks", totals.walks),
         ("pte_walks_unstable", totals.walks_unstable),
     ];
-    counted.chain(apart.map(|(word, count)| (word.to_owned(), count))).collect()
+    counted
+        .chain(apart.map(|(word, count)| (word.to_owned(), count)))
+        .collect()
 }
 
 fn loss(ending: &Ending) -> Loss {
@@ -144,7 +153,13 @@ mod tests {
     fn every_counted_event_is_somewhere() {
         let footer = footer(ending(8));
         assert!(footer.loss.sums());
-        let Loss { counted, delivered, aggregated, dropped, .. } = footer.loss;
+        let Loss {
+            counted,
+            delivered,
+            aggregated,
+            dropped,
+            ..
+        } = footer.loss;
         assert_eq!((counted, delivered, aggregated, dropped), (13, 8, 4, 1));
         assert_eq!(footer.witnesses.tracepoint.page_fault_user, 9);
         assert_eq!(footer.witnesses.tracepoint.kernel_address, 1);

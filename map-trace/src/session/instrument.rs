@@ -12,7 +12,8 @@ use crate::kernel::{calibrate, offsets, tracepoint_args};
 use crate::model::header::{Calibration, Host};
 use crate::model::pte::PteContext;
 
-const FIX_BTF: &str = "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every Debian, Ubuntu and Fedora kernel is)";
+const FIX_BTF: &str =
+    "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every Debian, Ubuntu and Fedora kernel is)";
 
 /// Loaded and attached programs.
 pub struct Instrument {
@@ -27,6 +28,8 @@ pub struct Instrument {
 pub struct Wishes {
     pub detail: u64,
     pub follow_forks: bool,
+    /// Stop the program at its first exec, so that what it watches can be found.
+    pub stop_at_exec: bool,
 }
 
 impl Instrument {
@@ -40,21 +43,25 @@ impl Instrument {
             return Err(Error::failed("cannot trace", why).fix(FIX_BTF));
         }
         // Two readers of the same 5 MB: ours for offsets, aya's for loading; side by side.
-        let (settings, btf) = std::thread::scope(|scope| {
+        let (loaded, btf) = std::thread::scope(|scope| {
             let btf = scope.spawn(object::kernel_btf);
-            (settings(wishes), btf.join())
+            (load(wishes, host), btf.join())
         });
         let btf = match btf {
             Ok(Ok(btf)) => btf,
             Ok(Err(why)) => return Err(refused(&why)),
             Err(_) => return Err(Error::failed("cannot trace", "reading kernel types failed")),
         };
-        let mut object = Object::load(&settings?).map_err(|why| refused(&why))?;
-        let (calibration, tables) = calibrated(&mut object, host);
+        let (mut object, calibration, tables) = loaded?;
         object.load_programs(&btf).map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
         let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
-        Ok(Self { object, ring, calibration, tables })
+        Ok(Self {
+            object,
+            ring,
+            calibration,
+            tables,
+        })
     }
 
     /// How to read entries that the programs sent.
@@ -68,13 +75,18 @@ impl Instrument {
                 show_physical,
                 ..PteContext::default()
             },
-            None => PteContext { show_physical, ..PteContext::default() },
+            None => PteContext {
+                show_physical,
+                ..PteContext::default()
+            },
         }
     }
 
     /// Registers a process; see [`Object::register`].
     pub fn register(&mut self, tgid: u32, counting: bool) -> Result<()> {
-        self.object.register(tgid, counting).map_err(|why| refused(&why))
+        self.object
+            .register(tgid, counting)
+            .map_err(|why| refused(&why))
     }
 
     /// The counters as they are now.
@@ -100,6 +112,13 @@ impl Instrument {
     }
 }
 
+/// Creates the maps and calibrates: all that needs no types in aya's form.
+fn load(wishes: Wishes, host: &Host) -> Result<(Object, Calibration, Option<PageTables>)> {
+    let mut object = Object::load(&settings(wishes)?).map_err(|why| refused(&why))?;
+    let (calibration, tables) = calibrated(&mut object, host);
+    Ok((object, calibration, tables))
+}
+
 /// Settings with every offset of the running kernel; refuses a kernel whose structures are not as the
 /// programs assume.
 fn settings(wishes: Wishes) -> Result<Settings> {
@@ -111,7 +130,9 @@ fn settings(wishes: Wishes) -> Result<Settings> {
         || settings.task_tgid == NO_OFFSET
         || settings.task_pid == NO_OFFSET
     {
-        let why = problems.first().map_or_else(String::new, ToString::to_string);
+        let why = problems
+            .first()
+            .map_or_else(String::new, ToString::to_string);
         return Err(Error::failed("cannot trace on this kernel", why).fix("map-trace doctor"));
     }
     offsets::check_registers(&btf)
@@ -122,6 +143,8 @@ fn settings(wishes: Wishes) -> Result<Settings> {
     // At least one event of each group is delivered, so that a cause can be decided for the rest.
     settings.detail = wishes.detail.max(1);
     settings.follow_forks = u32::from(wishes.follow_forks);
+    settings.stop_at_exec = u32::from(wishes.stop_at_exec);
+    settings.measure_stall = 1;
     Ok(settings)
 }
 
@@ -129,23 +152,26 @@ fn settings(wishes: Wishes) -> Result<Settings> {
 fn calibrated(object: &mut Object, host: &Host) -> (Calibration, Option<PageTables>) {
     let (mut calibration, found) = calibrate::calibrate(object);
     calibration.guest = host.hypervisor.is_some();
-    let tables = found.ok().filter(|tables| match object.set_page_tables(tables) {
-        Ok(()) => true,
-        Err(why) => {
-            calibration.usable = false;
-            calibration.reason = Some(why.to_string());
-            false
-        }
-    });
+    let tables = found
+        .ok()
+        .filter(|tables| match object.set_page_tables(tables) {
+            Ok(()) => true,
+            Err(why) => {
+                calibration.usable = false;
+                calibration.reason = Some(why.to_string());
+                false
+            }
+        });
     (calibration, tables)
 }
 
 /// The kernel's refusal with what usually is behind it.
-fn refused(why: &ObjectError) -> Error {
+pub fn refused(why: &ObjectError) -> Error {
     let lockdown = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
     let error = Error::failed("cannot trace", why);
     if lockdown.contains("[confidentiality]") {
-        return error.fix("boot without lockdown=confidentiality, which forbids BPF to read the kernel");
+        return error
+            .fix("boot without lockdown=confidentiality, which forbids BPF to read the kernel");
     }
     error.fix("map-trace doctor")
 }

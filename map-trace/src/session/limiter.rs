@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use crate::model::event::{
-    AggregateLine, Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent, SignalEvent, TraceLine,
+    AggregateLine, Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent, PteSampleEvent,
+    SignalEvent, TraceLine, WatchHitEvent,
 };
-use crate::model::{Address, Cause, FaultCode, Operation};
+use crate::model::{Address, Cause, FaultCode, Operation, Pte};
 
 /// Groups of held-back events kept apart at most; beyond, stacks and codes are no longer told apart.
 const MAX_GROUPS: usize = 1 << 16;
@@ -25,6 +26,9 @@ struct Group {
     error_code: Option<FaultCode>,
     cause: Option<Cause>,
     signal: Option<String>,
+    /// Entry without its raw bits.
+    pte: Option<Pte>,
+    on: Option<String>,
 }
 
 /// Counts of a group.
@@ -49,6 +53,8 @@ struct Facts<'a> {
     error_code: Option<FaultCode>,
     cause: Option<Cause>,
     signal: Option<&'a str>,
+    pte: Option<Pte>,
+    on: Option<&'a str>,
     context: &'a Context,
 }
 
@@ -62,7 +68,11 @@ pub struct Limiter {
 impl Limiter {
     /// `limit` events of each (kind, operation, cause); `u64::MAX` for all.
     pub fn new(limit: u64) -> Self {
-        Self { limit, seen: HashMap::new(), held: HashMap::new() }
+        Self {
+            limit,
+            seen: HashMap::new(),
+            held: HashMap::new(),
+        }
     }
 
     /// True when the line is to be stored; otherwise it has been counted.
@@ -91,9 +101,18 @@ impl Limiter {
             error_code: facts.error_code,
             cause: facts.cause,
             signal: facts.signal.map(str::to_owned),
+            pte: facts.pte.map(|pte| Pte {
+                raw: Address(0),
+                ..pte
+            }),
+            on: facts.on.map(str::to_owned),
         };
         if self.held.len() >= MAX_GROUPS && !self.held.contains_key(&group) {
-            group = Group { stack: None, pid: 0, ..group };
+            group = Group {
+                stack: None,
+                pid: 0,
+                ..group
+            };
         }
         let sum = self.held.entry(group).or_insert(Sum {
             count: 0,
@@ -117,7 +136,10 @@ impl Limiter {
     pub fn finish(self) -> Vec<TraceLine> {
         let mut groups: Vec<_> = self.held.into_iter().collect();
         groups.sort_by_key(|(group, sum)| (sum.first_ns, sum.address_min, group.stack));
-        groups.into_iter().map(|(group, sum)| line(group, &sum)).collect()
+        groups
+            .into_iter()
+            .map(|(group, sum)| line(group, &sum))
+            .collect()
     }
 }
 
@@ -137,6 +159,8 @@ fn line(group: Group, sum: &Sum) -> TraceLine {
         cause_reason: None,
         signal: group.signal,
         vma: None,
+        pte: group.pte,
+        on: group.on,
         duration_ns: sum.duration_ns,
         durations: sum.durations,
         context: Context {
@@ -161,6 +185,8 @@ fn facts(line: &TraceLine) -> Option<Facts<'_>> {
         TraceLine::Brk(event) => Some(call(EventKind::Brk, event)),
         TraceLine::Madvise(event) => Some(call(EventKind::Madvise, event)),
         TraceLine::Signal(event) => Some(signal(event)),
+        TraceLine::PteSample(event) => Some(sample(event)),
+        TraceLine::WatchHit(event) => Some(hit(event)),
         _ => None,
     }
 }
@@ -176,6 +202,8 @@ fn fault(event: &PageFaultEvent) -> Facts<'_> {
         error_code: Some(event.error_code),
         cause: Some(event.cause),
         signal: None,
+        pte: None,
+        on: None,
         context: &event.context,
     }
 }
@@ -191,6 +219,8 @@ fn call(kind: EventKind, event: &MemoryCallEvent) -> Facts<'_> {
         error_code: None,
         cause: None,
         signal: None,
+        pte: None,
+        on: None,
         context: &event.context,
     }
 }
@@ -206,6 +236,42 @@ fn signal(event: &SignalEvent) -> Facts<'_> {
         error_code: None,
         cause: None,
         signal: Some(&event.signal),
+        pte: None,
+        on: None,
+        context: &event.context,
+    }
+}
+
+fn sample(event: &PteSampleEvent) -> Facts<'_> {
+    Facts {
+        kind: EventKind::PteSample,
+        time_ns: event.time_ns,
+        pid: event.pid,
+        address: event.address.0,
+        duration: None,
+        mode: None,
+        error_code: None,
+        cause: None,
+        signal: None,
+        pte: Some(event.pte),
+        on: event.on.as_deref(),
+        context: &event.context,
+    }
+}
+
+fn hit(event: &WatchHitEvent) -> Facts<'_> {
+    Facts {
+        kind: EventKind::WatchHit,
+        time_ns: event.time_ns,
+        pid: event.pid,
+        address: event.address.0,
+        duration: None,
+        mode: None,
+        error_code: None,
+        cause: None,
+        signal: None,
+        pte: None,
+        on: event.on.as_deref(),
         context: &event.context,
     }
 }
@@ -237,13 +303,19 @@ mod tests {
     #[test]
     fn each_bucket_lets_its_first_events_through_and_counts_the_rest() {
         let mut limiter = Limiter::new(2);
-        let admitted: Vec<_> =
-            (0..5).map(|time| limiter.admit(&signal_line(time, Operation::Assign))).collect();
+        let admitted: Vec<_> = (0..5)
+            .map(|time| limiter.admit(&signal_line(time, Operation::Assign)))
+            .collect();
         assert_eq!(admitted, [true, true, false, false, false]);
         assert!(limiter.admit(&signal_line(9, Operation::Iterate)));
-        let [TraceLine::Aggregate(line)] = &limiter.finish()[..] else { panic!("one group expected") };
+        let [TraceLine::Aggregate(line)] = &limiter.finish()[..] else {
+            panic!("one group expected")
+        };
         assert_eq!((line.count, line.first_ns, line.last_ns), (3, 2, 4));
-        assert_eq!((line.address_min, line.address_max), (Address(0x1002), Address(0x1004)));
+        assert_eq!(
+            (line.address_min, line.address_max),
+            (Address(0x1002), Address(0x1004))
+        );
         assert!(!line.in_kernel);
     }
 

@@ -1,26 +1,29 @@
 //! A recording from start to end: launch, arm, release, pump, finish.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::clock::now_ns;
+use super::controls::{Controls, Proven};
 use super::footer::{self, Ending};
 use super::instrument::{Instrument, Wishes};
 use super::order::SLACK_NS;
 use super::pipeline::Pipeline;
+use super::processes::{self, Events, Subject};
 use super::progress::Progress;
 use super::recording::Recording;
-use super::settings::{Detail, ProgramSettings, RecordSettings, RunSettings, User};
+use super::settings::{Detail, Level, ProgramSettings, RecordSettings, RunSettings, User};
 use super::stacks::Stacks;
-use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options};
-use crate::error::{Error, Result};
+use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options, watched};
 use crate::claim::Setup;
-use crate::kernel::counters::{Counters, Inherit};
-use crate::kernel::side_band::SideBand;
+use crate::error::{Error, Result};
+use crate::kernel::counters::Inherit;
+use crate::kernel::perf_programs::{self, Target};
 use crate::kernel::{host, privilege, totals};
 use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
@@ -29,8 +32,9 @@ use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 use crate::model::summary::{RusageWitness, Status};
 use crate::target::identity::UserChoice;
 use crate::target::launch::{self, Command, Running, Suspended};
-use crate::target::wait::{self, Waited};
 use crate::target::limits;
+use crate::target::stop;
+use crate::target::wait::{self, Waited};
 use crate::trace::TraceFile;
 
 /// How often ring and side band are read: 8 MiB of ring hold what ten CPUs can fault in this time.
@@ -49,17 +53,30 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     privilege::require(&arguments)?;
     let command = command(&settings.program);
     let suspended = launch::prepare(&command)?.spawn()?;
-    let argv = command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let session = Session::arm(&settings.record, argv, suspended.pid())?;
+    let argv = command
+        .argv
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let subject = Subject::Child {
+        pid: suspended.pid(),
+        argv,
+    };
+    let session = Session::arm(&settings.record, subject)?;
     runtime()?.block_on(session.launch(suspended))
 }
 
 /// Observes running processes.
 ///
 /// # Errors
-/// 125 when map-trace fails.
-pub fn attach(_settings: &AttachSettings) -> Result<RunOutcome> {
-    Err(Error::failed("cannot attach", "not built yet"))
+/// 125 when a process is not there or map-trace fails.
+pub fn attach(settings: &AttachSettings) -> Result<RunOutcome> {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    privilege::require(&arguments)?;
+    let _kept_raised = limits::raise();
+    let processes = processes::open(&settings.pids)?;
+    let session = Session::arm(&settings.record, Subject::Running(&processes))?;
+    runtime()?.block_on(session.follow())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -77,7 +94,11 @@ fn command(program: &ProgramSettings) -> Command {
     };
     let mut argv = vec![program.program.clone()];
     argv.extend(program.arguments.iter().cloned());
-    Command { argv, user, limits: limits::raise() }
+    Command {
+        argv,
+        user,
+        limits: limits::raise(),
+    }
 }
 
 /// The user's rows of the operation tables.
@@ -100,50 +121,77 @@ fn tables(settings: &RecordSettings, rows: Vec<(Glob, Operation)>) -> Result<Tab
     Ok(Tables::new(rows, &regions.collect::<Result<Vec<_>>>()?))
 }
 
-/// CLOCK_MONOTONIC, the clock of every record.
-fn now_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
-}
-
 /// Why a recording stopped.
 enum End {
     /// The program and all its children ended.
-    Program(Waited),
+    Program(Option<Waited>),
     /// Somebody stopped the recording; the program may have ended meanwhile.
     Stopped(String, Option<Waited>),
+}
+
+/// The signals that end a recording, caught.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    fn catch() -> Result<Self> {
+        let failed = |why: io::Error| Error::failed("cannot watch for signals", why);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
 }
 
 /// A recording with every probe armed.
 struct Session<'a> {
     settings: &'a RecordSettings,
     instrument: Instrument,
-    side_band: Option<SideBand>,
-    counters: Option<Counters>,
+    events: Events,
+    /// Threads whose perf events are opened; those they start inherit them.
+    targets: Vec<Target>,
     pipeline: Pipeline,
     progress: Progress,
-    pid: u32,
+    /// The program, when it is our child.
+    pid: Option<u32>,
     received: u64,
     start_ns: u64,
+    blind_ns: u64,
+    lost_mappings: u64,
+    proven: Proven,
 }
 
 impl<'a> Session<'a> {
-    /// Loads and attaches everything and registers the suspended child.
-    fn arm(settings: &'a RecordSettings, argv: Vec<String>, pid: u32) -> Result<Self> {
+    /// Loads and attaches everything and registers whom to follow.
+    fn arm(settings: &'a RecordSettings, subject: Subject<'_>) -> Result<Self> {
         let rows = rows(settings)?;
         let tables = tables(settings, rows.clone())?;
-        let file = settings.output.as_deref().map(TraceFile::create).transpose()?;
+        let file = settings
+            .output
+            .as_deref()
+            .map(TraceFile::create)
+            .transpose()?;
         let host = host::host();
         let detail = match settings.detail {
             Detail::Limit(limit) => limit,
             Detail::All => u64::MAX,
         };
-        let wishes = Wishes { detail, follow_forks: settings.follow_forks };
+        let wishes = Wishes {
+            detail,
+            follow_forks: settings.follow_forks,
+            stop_at_exec: watches(settings) && subject.child().is_some(),
+        };
+        let controls = Controls::prepare(settings.follow_forks)?;
         let mut instrument = Instrument::prepare(wishes, &host)?;
-        let inherit = if settings.follow_forks { Inherit::Children } else { Inherit::Threads };
-        let counters = Counters::at_exec(pid, inherit).ok();
-        let side_band = SideBand::at_exec(pid).ok();
-        instrument.register(pid, false)?;
+        let inherit = if settings.follow_forks {
+            Inherit::Children
+        } else {
+            Inherit::Threads
+        };
+        let mut events = Events::open(&subject, inherit, &mut instrument)?;
+        let proven = controls.run(&mut instrument)?;
         // Orphans of the program come to us, so that their use can be added to the program's.
         let _without = wait::become_subreaper();
         let start_ns = now_ns();
@@ -152,85 +200,150 @@ impl<'a> Session<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             start_ns,
             started: super::clock::utc_now(),
-            argv,
+            argv: subject.argv(),
+            attached: subject.attached(),
             host,
             probes: instrument.object.probes().to_vec(),
             calibration: instrument.calibration.clone(),
             options: options::options(settings, &rows),
             ..HeaderLine::default()
         };
-        let claims = Setup { claims: settings.claims.clone(), regions: Vec::new() };
+        let claims = Setup {
+            claims: settings.claims.clone(),
+            regions: Vec::new(),
+        };
         let recorder = Recording::begin(&header, file, claims);
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
-        pipeline.follow(pid, start_ns);
+        let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
+        events.count(&subject, inherit);
         let progress = Progress::new(settings.screen.progress);
         Ok(Self {
             settings,
             instrument,
-            side_band,
-            counters,
+            events,
+            targets: subject.threads(inherit)?,
             pipeline,
             progress,
-            pid,
+            pid: subject.child(),
             received: 0,
             start_ns,
+            blind_ns,
+            lost_mappings: 0,
+            proven,
         })
+    }
+
+    /// Records running processes until the end.
+    async fn follow(mut self) -> Result<RunOutcome> {
+        let mut stops = Stops::catch()?;
+        if watches(self.settings) {
+            self.arm_watches(self.targets.first().map_or(0, |target| target.pid))?;
+        }
+        let end = self.watch(None, &mut stops).await?;
+        self.finish(end, None)
     }
 
     /// Releases the child and records until the end.
     async fn launch(mut self, suspended: Suspended) -> Result<RunOutcome> {
-        let failed = |why: io::Error| Error::failed("cannot watch for signals", why);
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        // Before the program runs: whoever waits for it to say something may signal us at once.
+        let mut stops = Stops::catch()?;
         let mut running = suspended.release()?;
-        let end = self.watch(&mut running, &mut interrupt, &mut terminate).await?;
-        self.finish(end, &running)
+        if watches(self.settings) {
+            self.watch_memory(running.pid())?;
+        }
+        let end = self.watch(Some(&mut running), &mut stops).await?;
+        self.finish(end, Some(&running))
+    }
+
+    /// The program stands at its first instruction: finds what is to be watched, arms it, lets it go on.
+    fn watch_memory(&mut self, pid: u32) -> Result<()> {
+        let failed = |why: io::Error| Error::failed("cannot watch memory", why);
+        if !stop::wait(pid).map_err(failed)? {
+            // It ended before it could be stopped; there is nothing to watch.
+            return Ok(());
+        }
+        match self.arm_watches(pid) {
+            Ok(()) => stop::go_on(pid).map_err(failed),
+            // It has not run an instruction, and is not to run without what was asked for.
+            Err(why) => stop::end(pid).map_err(failed).and(Err(why)),
+        }
+    }
+
+    fn arm_watches(&mut self, pid: u32) -> Result<()> {
+        let what = "cannot watch memory";
+        let (binary, bias) = watched::executable(pid)?;
+        let settings = self.settings;
+        let watched = watched::resolve(&binary, bias, &settings.watch_ranges, &settings.watch)?;
+        let object = &mut self.instrument.object;
+        let programs = &mut self.events.programs;
+        perf_programs::set_ranges(object, &watched.kernel_ranges())
+            .map_err(|why| Error::failed(what, why))?;
+        for target in &self.targets {
+            if !watched.ranges.is_empty() && settings.pte != Level::Off {
+                programs
+                    .samples(object, *target, settings.sample_hz)
+                    .map_err(|why| Error::failed(what, why))?;
+            }
+            for word in &watched.words {
+                let armed = programs.watch(object, *target, word.address, word.length);
+                armed.map_err(|why| {
+                    Error::failed(format!("cannot watch {}", word.name), why)
+                        .fix("map-trace doctor shows whether this machine has debug registers")
+                })?;
+            }
+        }
+        self.pipeline.watched = watched;
+        Ok(())
     }
 
     /// Pumps until the program and its children have ended or somebody stops the recording.
-    async fn watch(
-        &mut self,
-        running: &mut Running,
-        interrupt: &mut Signal,
-        terminate: &mut Signal,
-    ) -> Result<End> {
+    async fn watch(&mut self, mut running: Option<&mut Running>, stops: &mut Stops) -> Result<End> {
         let failed = |why: io::Error| Error::failed("cannot wait for the program", why);
-        let descriptor = running.as_fd().try_clone_to_owned().map_err(failed)?;
-        // SAFETY: the AsyncFd owns the descriptor, which stays open and the same for its lifetime.
-        let pidfd = unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from).map_err(failed)?;
+        // Whoever attaches has to know from when on something is recorded.
+        if running.is_none() && !self.settings.screen.quiet {
+            eprintln!("map-trace: recording; Ctrl-C ends the recording");
+        }
+        let pidfd = running.as_deref().map(pidfd).transpose().map_err(failed)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = self.settings.limits.duration.map(|duration| Instant::now() + duration);
+        let deadline = self
+            .settings
+            .limits
+            .duration
+            .map(|duration| Instant::now() + duration);
         let mut roll_call = Instant::now();
         let mut ended: Option<Waited> = None;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                ready = pidfd.readable(), if ended.is_none() => {
-                    ready.map_err(failed)?.clear_ready();
-                    ended = running.try_wait()?;
-                    if ended.is_some() {
-                        self.pipeline.bury(self.pid);
+                ready = readable(pidfd.as_ref()), if ended.is_none() && pidfd.is_some() => {
+                    ready.map_err(failed)?;
+                    ended = try_wait(&mut running)?;
+                    if let (Some(pid), Some(_)) = (self.pid, &ended) {
+                        self.pipeline.bury(pid);
                     }
                 }
-                _ = interrupt.recv() => return self.stopped("SIGINT", running, ended).await,
-                _ = terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
+                _ = stops.interrupt.recv() => return self.stopped("SIGINT", running, ended).await,
+                _ = stops.terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
             }
             self.pump();
             if roll_call.elapsed() >= ROLL_CALL {
                 self.call_roll();
                 roll_call = Instant::now();
             }
-            if let Some(waited) = &ended
-                && self.pipeline.alive().is_empty()
-            {
-                return Ok(End::Program(waited.clone()));
+            if self.pipeline.alive().is_empty() && (ended.is_some() || pidfd.is_none()) {
+                return Ok(End::Program(ended));
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(End::Stopped("duration".to_owned(), ended));
             }
-            if self.settings.limits.max_events.is_some_and(|max| self.pipeline.events() >= max) {
+            if self
+                .settings
+                .limits
+                .max_events
+                .is_some_and(|max| self.pipeline.events() >= max)
+            {
                 return Ok(End::Stopped("max-events".to_owned(), ended));
             }
         }
@@ -241,15 +354,15 @@ impl<'a> Session<'a> {
     async fn stopped(
         &mut self,
         by: &str,
-        running: &mut Running,
+        mut running: Option<&mut Running>,
         mut ended: Option<Waited>,
     ) -> Result<End> {
         default_signals();
         let start = Instant::now();
-        while ended.is_none() && start.elapsed() < GRACE {
+        while ended.is_none() && running.is_some() && start.elapsed() < GRACE {
             self.pump();
             tokio::time::sleep(TICK).await;
-            ended = running.try_wait()?;
+            ended = try_wait(&mut running)?;
         }
         Ok(End::Stopped(by.to_owned(), ended))
     }
@@ -264,11 +377,24 @@ impl<'a> Session<'a> {
     }
 
     fn drain(&mut self) {
-        let Self { instrument, pipeline, received, .. } = self;
-        instrument.ring.drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
-        if let Some(side_band) = &mut self.side_band {
+        let Self {
+            instrument,
+            pipeline,
+            received,
+            ..
+        } = self;
+        instrument
+            .ring
+            .drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
+        if let Some(side_band) = &mut self.events.side_band {
             for record in side_band.drain().records {
                 self.pipeline.accept_side_band(record);
+            }
+            // A replay with holes is worth nothing until the next exec.
+            let lost = side_band.lost().unwrap_or(u64::MAX);
+            if lost > self.lost_mappings {
+                self.lost_mappings = lost;
+                self.pipeline.spaces.lose_all();
             }
         }
     }
@@ -282,25 +408,30 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn finish(mut self, end: End, running: &Running) -> Result<RunOutcome> {
+    fn finish(mut self, end: End, running: Option<&Running>) -> Result<RunOutcome> {
         let (stopped_early, waited) = match end {
-            End::Program(waited) => (None, Some(waited)),
+            End::Program(waited) => (None, waited),
             End::Stopped(by, waited) => (Some(by), waited),
         };
         // Detached first: what a program that still runs does now is no longer counted by anyone.
         self.instrument.object.detach();
-        let perf = self.counters.as_mut().and_then(|counters| counters.read().ok());
+        drop(std::mem::take(&mut self.events.programs));
+        let perf = self.events.read();
         let duration_ns = now_ns().saturating_sub(self.start_ns);
-        let orphans = wait::reap_orphans(&[self.pid]).unwrap_or_default();
-        let totals = self.instrument.totals()?;
+        let orphans =
+            wait::reap_orphans(&self.pid.into_iter().collect::<Vec<_>>()).unwrap_or_default();
+        let totals = self.instrument.totals()?.since(&self.proven.before);
         self.drain();
         self.progress.finish();
-        let mappings = self.lost_mappings();
+        let mappings = match self.events.side_band {
+            Some(_) => self.lost_mappings,
+            None => u64::MAX,
+        };
         let mut finished = self.pipeline.finish();
         let groups = totals::aggregates(&self.instrument.object)
             .map_err(|why| Error::failed("cannot read the aggregates", why))?;
         let held_back = aggregates::tell(&mut finished, &groups);
-        let rusage = waited.as_ref().map(|waited| {
+        let rusage = waited.as_ref().zip(running).map(|(waited, running)| {
             let mut usage = waited.usage;
             usage.add(&orphans.usage);
             let before = running.before_exec();
@@ -311,18 +442,20 @@ impl<'a> Session<'a> {
         });
         let footer = footer::footer(Ending {
             duration_ns,
-            status: waited.as_ref().map_or(Status::Running, |waited| waited.status.clone()),
+            status: waited
+                .as_ref()
+                .map_or(Status::Running, |waited| waited.status.clone()),
             totals,
             perf,
             rusage,
             executables: finished.executables,
             calibration: self.instrument.recheck(),
-            controls: Vec::new(),
+            controls: self.proven.controls,
             regions: finished.stacks.region_sizes(),
             stopped_early,
             undecodable: finished.trouble.undecodable,
             unattributed: finished.trouble.unattributed + held_back,
-            blind_ns: 0,
+            blind_ns: self.blind_ns,
             mappings,
             received: self.received,
         });
@@ -332,16 +465,39 @@ impl<'a> Session<'a> {
             Some(Ok(saved)) => (Some(saved), None),
             Some(Err(why)) => (None, Some(why.into())),
         };
-        Ok(RunOutcome { status: status(waited.as_ref()), summary: recorded.summary, saved, problem })
+        Ok(RunOutcome {
+            status: status(waited.as_ref()),
+            summary: recorded.summary,
+            saved,
+            problem,
+        })
     }
+}
 
-    /// Mapping records the side band lost; all of them when there was none.
-    fn lost_mappings(&mut self) -> u64 {
-        match &mut self.side_band {
-            Some(side_band) => side_band.lost().unwrap_or(u64::MAX),
-            None => u64::MAX,
-        }
+/// A descriptor that is readable once the program has ended.
+fn pidfd(running: &Running) -> io::Result<AsyncFd<OwnedFd>> {
+    let descriptor = running.as_fd().try_clone_to_owned()?;
+    // SAFETY: the AsyncFd owns the descriptor, which stays open and the same for its lifetime.
+    unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
+async fn readable(pidfd: Option<&AsyncFd<OwnedFd>>) -> io::Result<()> {
+    match pidfd {
+        Some(pidfd) => pidfd.readable().await.map(|mut ready| ready.clear_ready()),
+        None => Ok(()),
     }
+}
+
+fn try_wait(running: &mut Option<&mut Running>) -> Result<Option<Waited>> {
+    match running {
+        Some(running) => running.try_wait(),
+        None => Ok(None),
+    }
+}
+
+/// Whether memory is to be watched, for which the program must be stopped at its start.
+fn watches(settings: &RecordSettings) -> bool {
+    !settings.watch.is_empty() || !settings.watch_ranges.is_empty()
 }
 
 /// A second Ctrl-C ends map-trace at once.

@@ -20,7 +20,12 @@ impl Members {
     /// A fault of a group turned out to have this cause.
     pub fn learn(&mut self, record: &PageFaultRecord, cause: Cause) {
         let header = &record.header;
-        let key = (header.kind, record.error_code, record.pte_class, header.stack);
+        let key = (
+            header.kind,
+            record.error_code,
+            record.pte_class,
+            header.stack,
+        );
         if let Some(known) = self.0.get_mut(&key) {
             if *known != Some(cause) {
                 *known = None;
@@ -32,7 +37,9 @@ impl Members {
 
     /// The one cause that every delivered fault of the group had.
     pub fn cause(&self, key: &AggregateKey) -> Option<Cause> {
-        *self.0.get(&(key.kind, key.code, key.pte_class, key.stack))?
+        *self
+            .0
+            .get(&(key.kind, key.code, key.pte_class, key.stack))?
     }
 }
 
@@ -42,8 +49,16 @@ mod tests {
 
     #[test]
     fn a_group_of_two_causes_has_none() {
-        let record = PageFaultRecord { error_code: 6, pte_class: 2, ..PageFaultRecord::default() };
-        let key = AggregateKey { code: 6, pte_class: 2, ..AggregateKey::default() };
+        let record = PageFaultRecord {
+            error_code: 6,
+            pte_class: 2,
+            ..PageFaultRecord::default()
+        };
+        let key = AggregateKey {
+            code: 6,
+            pte_class: 2,
+            ..AggregateKey::default()
+        };
         let mut members = Members::default();
         assert_eq!(members.cause(&key), None);
         members.learn(&record, Cause::FirstTouch);

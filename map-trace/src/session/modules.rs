@@ -50,14 +50,12 @@ pub fn place(
 /// The binary a mapping shows. While the process lives its own links lead to the very file that is mapped,
 /// in whatever mount namespace, replaced or deleted; afterwards only the path is left, and what is found
 /// there must have the build id (or inode) that was mapped.
-pub fn open(
-    tgid: u32,
-    vma: &Vma,
-    symbolizer: &Symbolizer,
-) -> Option<Arc<crate::binary::Binary>> {
+pub fn open(tgid: u32, vma: &Vma, symbolizer: &Symbolizer) -> Option<Arc<crate::binary::Binary>> {
     let path = vma.name()?;
     let backing = vma.backing.as_deref()?;
-    let device = backing.device.map(|device| libc::makedev(device.major, device.minor));
+    let device = backing
+        .device
+        .map(|device| libc::makedev(device.major, device.minor));
     let wanted = Wanted {
         path: path.to_owned(),
         build_id: vma.build_id().map(hex),
@@ -65,7 +63,10 @@ pub fn open(
     };
     let plain = path.strip_suffix(" (deleted)").unwrap_or(path);
     let candidates = [
-        PathBuf::from(format!("/proc/{tgid}/map_files/{:x}-{:x}", vma.start, vma.end)),
+        PathBuf::from(format!(
+            "/proc/{tgid}/map_files/{:x}-{:x}",
+            vma.start, vma.end
+        )),
         PathBuf::from(format!("/proc/{tgid}/root{plain}")),
         PathBuf::from(plain),
     ];
@@ -85,7 +86,10 @@ impl JitMaps {
     /// Anonymous executable memory: a JIT's, named by its perf map where it keeps one.
     fn place(&self, tgid: u32) -> Place {
         let code = self.of(tgid).map_or(Code::Unknown, Code::Jit);
-        Place { module: Some("[jit]".into()), code }
+        Place {
+            module: Some("[jit]".into()),
+            code,
+        }
     }
 
     fn of(&self, tgid: u32) -> Option<Arc<JitMap>> {

@@ -13,7 +13,11 @@ fn flags(value: u64, names: &[(u64, &str)]) -> String {
     if left != 0 {
         words.push(format!("{left:#x}"));
     }
-    if words.is_empty() { "0".to_owned() } else { words.join("|") }
+    if words.is_empty() {
+        "0".to_owned()
+    } else {
+        words.join("|")
+    }
 }
 
 /// mmap(2) flags (include/uapi/linux/mman.h, asm-generic/mman-common.h, asm/mman.h).
@@ -51,7 +55,14 @@ pub fn mmap_flags(value: u64) -> String {
 
 /// mremap(2) flags (include/uapi/linux/mman.h).
 pub fn mremap_flags(value: u64) -> String {
-    flags(value, &[(1, "MREMAP_MAYMOVE"), (2, "MREMAP_FIXED"), (4, "MREMAP_DONTUNMAP")])
+    flags(
+        value,
+        &[
+            (1, "MREMAP_MAYMOVE"),
+            (2, "MREMAP_FIXED"),
+            (4, "MREMAP_DONTUNMAP"),
+        ],
+    )
 }
 
 /// madvise(2) advice (include/uapi/asm-generic/mman-common.h).

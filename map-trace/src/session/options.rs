@@ -13,10 +13,7 @@ use super::settings::{Detail, Level, RecordSettings};
 ///
 /// Regions and the user's rows of the operation tables are there in full: whoever judges the trace later needs
 /// them.
-pub fn options(
-    settings: &RecordSettings,
-    rows: &[(Glob, Operation)],
-) -> BTreeMap<String, Value> {
+pub fn options(settings: &RecordSettings, rows: &[(Glob, Operation)]) -> BTreeMap<String, Value> {
     let detail = match settings.detail {
         Detail::All => json!("all"),
         Detail::Limit(limit) => json!(limit),
@@ -37,8 +34,9 @@ pub fn options(
     ]);
     if !rows.is_empty() {
         let rows = rows.iter();
-        let rows: Vec<_> =
-            rows.map(|(pattern, operation)| format!("{}={operation}", pattern.as_str())).collect();
+        let rows: Vec<_> = rows
+            .map(|(pattern, operation)| format!("{}={operation}", pattern.as_str()))
+            .collect();
         options.insert("operations".to_owned(), json!(rows));
     }
     if let Some(duration) = settings.limits.duration {

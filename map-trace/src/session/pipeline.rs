@@ -7,23 +7,29 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, SignalRecord, flag,
+    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, PteSampleRecord,
+    SignalRecord, UserfaultfdRecord, WatchHitRecord, flag, kind,
 };
 
 use super::calls;
-use super::faults::{Faults, Followed, Held};
+use super::faults::{Faults, Followed, Held, Returned};
 use super::limiter::Limiter;
 use super::members::Members;
 use super::modules;
 use super::order::Order;
 use super::recording::Recording;
 use super::stacks::Stacks;
+use super::userfaultfd::Registrations;
+use super::watched::Watched;
 use crate::decode::{self, Record};
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
-use crate::model::event::{Context, ExecEvent, ExitEvent, ForkEvent, SignalEvent, TraceLine};
-use crate::model::pte::PteContext;
+use crate::model::event::{
+    Context, EventKind, ExecEvent, ExitEvent, ForkEvent, PteSampleEvent, SignalEvent, TraceLine,
+    WatchHitEvent,
+};
+use crate::model::pte::{PteContext, PteLevel};
 use crate::model::summary::Executable;
-use crate::model::{Address, signal};
+use crate::model::{Address, Prot, Pte, signal};
 use crate::space::{Device, ExecFacts, SideBandMapping, Spaces};
 
 /// Executables listed at most.
@@ -31,6 +37,13 @@ const MAX_EXECUTABLES: usize = 256;
 
 /// What waits for its turn.
 enum Item {
+    /// A mapping call was entered: time to look at what it is about to change. The side band tells of the
+    /// change before the call returns.
+    Entered {
+        tgid: u32,
+        tid: u32,
+        address: u64,
+    },
     Record(Record),
     SideBand(SideBandRecord),
 }
@@ -49,6 +62,11 @@ pub struct Pipeline {
     pub spaces: Spaces,
     pub stacks: Stacks,
     faults: Faults,
+    returned: Returned,
+    /// Protection at the address of the call a thread is in, as it was at its entry.
+    entered: HashMap<u32, Option<Prot>>,
+    /// Everything up to here has been told.
+    released_ns: u64,
     limiter: Limiter,
     recorder: Recording,
     ptes: PteContext,
@@ -60,6 +78,9 @@ pub struct Pipeline {
     members: Members,
     /// Execs of each process so far.
     generations: HashMap<u32, u32>,
+    /// What the user asked to watch.
+    pub watched: Watched,
+    registrations: Registrations,
 }
 
 impl Pipeline {
@@ -76,6 +97,9 @@ impl Pipeline {
             spaces: Spaces::new(),
             stacks,
             faults: Faults::default(),
+            returned: Returned::default(),
+            entered: HashMap::new(),
+            released_ns: 0,
             limiter: Limiter::new(detail),
             recorder,
             ptes,
@@ -85,6 +109,8 @@ impl Pipeline {
             events: 0,
             members: Members::default(),
             generations: HashMap::new(),
+            watched: Watched::default(),
+            registrations: Registrations::default(),
         }
     }
 
@@ -104,8 +130,10 @@ impl Pipeline {
             }
             Ok(record) => {
                 self.note_life(&record);
+                self.note_entry(&record);
+                let event = !matches!(record, Record::FaultEnd(_) | Record::Userfaultfd(_));
                 self.order.push(effective_ns(&record), Item::Record(record));
-                true
+                event
             }
             Err(_) => {
                 self.trouble.undecodable += 1;
@@ -114,9 +142,28 @@ impl Pipeline {
         }
     }
 
+    fn note_entry(&mut self, record: &Record) {
+        if let Record::MemoryCall(call) = record
+            && changes_existing(call)
+            && call.header.ktime_ns > self.released_ns
+        {
+            let Header {
+                tgid,
+                tid,
+                ktime_ns,
+                ..
+            } = call.header;
+            let address = call.args[0];
+            self.order
+                .push(ktime_ns, Item::Entered { tgid, tid, address });
+        }
+    }
+
     fn note_life(&mut self, record: &Record) {
         match record {
-            Record::Fork(record) if record.header.flags & (flag::FOLLOWED | flag::THREAD) == flag::FOLLOWED => {
+            Record::Fork(record)
+                if record.header.flags & (flag::FOLLOWED | flag::THREAD) == flag::FOLLOWED =>
+            {
                 self.alive.insert(record.child_tgid);
             }
             Record::Exit(record) if record.header.flags & flag::LAST_THREAD != 0 => {
@@ -142,17 +189,18 @@ impl Pipeline {
 
     /// Tells everything that happened up to a time before which nothing can still arrive.
     pub fn release(&mut self, up_to_ns: u64) {
+        self.released_ns = self.released_ns.max(up_to_ns);
         while let Some(item) = self.order.pop(up_to_ns) {
             match item {
+                Item::Entered { tgid, tid, address } => {
+                    let place = self.spaces.place(tgid, address);
+                    let vma = place.vma.filter(|_| place.certain && !place.below_stack);
+                    self.entered.insert(tid, vma.map(|vma| vma.prot));
+                }
                 Item::Record(record) => self.tell(record),
                 Item::SideBand(record) => self.side_band(record),
             }
         }
-    }
-
-    /// Hands buffered lines to the system.
-    pub fn flush(&mut self) {
-        self.recorder.flush();
     }
 
     /// Events told so far.
@@ -178,8 +226,49 @@ impl Pipeline {
             Record::Fork(record) => self.fork(&record),
             Record::Exec(record) => self.exec(&record),
             Record::Exit(record) => self.exit(&record),
+            Record::FaultEnd(record) => self.faults.stalled(&record),
+            Record::PteSample(record) => self.pte_sample(&record),
+            Record::WatchHit(record) => self.watch_hit(&record),
+            Record::Userfaultfd(record) => self.userfaultfd(&record),
             Record::Stack(stack) => self.stacks.keep(stack),
         }
+    }
+
+    fn pte_sample(&mut self, record: &PteSampleRecord) {
+        let header = record.header;
+        let context = self.context(&header);
+        let unread = header.flags & flag::PTE_UNREAD != 0;
+        let level = PteLevel::from_number(record.pte_level).filter(|_| !unread);
+        let Some(level) = level else {
+            self.trouble.undecodable += 1;
+            return;
+        };
+        let unstable = header.flags & flag::PTE_UNSTABLE != 0;
+        let line = TraceLine::PteSample(Box::new(PteSampleEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            address: Address(record.address),
+            on: self.watched.name(EventKind::PteSample, record.range.into()),
+            pte: Pte::decode(record.pte, level, unstable, &self.ptes),
+            context,
+        }));
+        self.store(&line);
+    }
+
+    fn watch_hit(&mut self, record: &WatchHitRecord) {
+        let header = record.header;
+        let context = self.context(&header);
+        let line = TraceLine::WatchHit(Box::new(WatchHitEvent {
+            time_ns: self.time(&header),
+            pid: header.tgid,
+            tid: header.tid,
+            address: Address(record.address),
+            ip: Address(record.ip),
+            on: self.watched.word(record.address),
+            context,
+        }));
+        self.store(&line);
     }
 
     fn time(&self, header: &Header) -> u64 {
@@ -217,18 +306,25 @@ impl Pipeline {
 
     fn tell_fault(&mut self, held: Held, followed: Option<Followed>) {
         let record = held.record;
-        let event = held.event(followed, &self.spaces, &self.ptes, self.start_ns);
+        let event = held.event(
+            followed,
+            &self.spaces,
+            &self.ptes,
+            (&self.returned, self.start_ns),
+        );
         self.members.learn(&record, event.cause);
         self.store(&TraceLine::PageFault(Box::new(event)));
     }
 
     fn page_fault(&mut self, record: PageFaultRecord) {
         let header = record.header;
+        self.faults.again(&record);
         self.settle(header.tid, None);
         let context = self.context(&header);
         let place = self.spaces.place(header.tgid, record.address);
         if place.below_stack {
-            self.spaces.touch(header.tgid, record.address, header.ktime_ns);
+            self.spaces
+                .touch(header.tgid, record.address, header.ktime_ns);
         }
         if let Some(other) = self.faults.hold(record, place, context) {
             self.tell_fault(other, None);
@@ -239,30 +335,20 @@ impl Pipeline {
         let header = record.header;
         self.settle(header.tid, None);
         let context = self.context(&header);
-        let old_prot = self.old_prot(record);
+        let old_prot = self.entered.remove(&header.tid).flatten();
         if let Some(call) = calls::mapping_call(record) {
             self.spaces.call(header.tgid, &call);
+            self.returned.note(record);
         }
-        let around = calls::Around { start_ns: self.start_ns, old_prot, context };
+        let around = calls::Around {
+            start_ns: self.start_ns,
+            old_prot,
+            context,
+        };
         let event = calls::event(record, around, &self.ptes);
         if let Some(line) = calls::line(header.kind, event) {
             self.store(&line);
         }
-    }
-
-    /// Protection of the first page of the range before the call; a mapping the kernel chose has none.
-    fn old_prot(&self, record: &MemoryCallRecord) -> Option<crate::model::Prot> {
-        use map_trace_common::record::kind;
-        let changes = matches!(
-            record.header.kind,
-            kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE
-        );
-        let fixed = record.header.kind == kind::MMAP && record.args[3] & libc::MAP_FIXED as u64 != 0;
-        if !changes && !fixed {
-            return None;
-        }
-        let place = self.spaces.place(record.header.tgid, record.args[0]);
-        place.vma.filter(|_| !place.below_stack).map(|vma| vma.prot)
     }
 
     fn signal(&mut self, record: &SignalRecord) {
@@ -298,7 +384,8 @@ impl Pipeline {
         let followed = header.flags & flag::FOLLOWED != 0;
         if followed && !thread {
             let shared = header.flags & flag::SHARED_MM != 0;
-            self.spaces.fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
+            self.spaces
+                .fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
             let generation = self.generations.get(&header.tgid).copied().unwrap_or(0);
             self.generations.insert(record.child_tgid, generation);
         }
@@ -330,7 +417,9 @@ impl Pipeline {
             time_ns: self.time(&header),
             pid: header.tgid,
             tid: header.tid,
-            executable: executable.as_ref().map(|executable| executable.path.clone()),
+            executable: executable
+                .as_ref()
+                .map(|executable| executable.path.clone()),
             build_id: executable.and_then(|executable| executable.build_id),
             comm: comm(&record.comm),
         }));
@@ -348,7 +437,11 @@ impl Pipeline {
         }
         let executable = match modules::open(tgid, &vma, self.stacks.symbolizer()) {
             Some(binary) => binary.facts().executable(&path),
-            None => Executable { path, build_id, ..Executable::default() },
+            None => Executable {
+                path,
+                build_id,
+                ..Executable::default()
+            },
         };
         if self.executables.len() < MAX_EXECUTABLES {
             self.executables.push(executable.clone());
@@ -372,9 +465,18 @@ impl Pipeline {
         self.store(&line);
     }
 
+    fn userfaultfd(&mut self, record: &UserfaultfdRecord) {
+        self.settle(record.header.tid, None);
+        self.registrations.apply(record, &mut self.spaces);
+    }
+
     fn side_band(&mut self, record: SideBandRecord) {
         match record {
-            SideBandRecord::Exec(exec) => self.spaces.exec_started(exec.tgid, exec.time_ns),
+            // The side band of `attach` tells of every process of the machine.
+            SideBandRecord::Exec(exec) if self.spaces.space(exec.tgid).is_some() => {
+                self.spaces.exec_started(exec.tgid, exec.time_ns);
+            }
+            SideBandRecord::Exec(_) => {}
             SideBandRecord::Mapping(mapping) => {
                 self.spaces.report(&Arc::new(side_band_mapping(mapping)));
             }
@@ -399,6 +501,7 @@ impl Pipeline {
             trouble: self.trouble,
             members: self.members,
             generations: self.generations,
+            watched: self.watched,
             ptes: self.ptes,
             start_ns: self.start_ns,
         }
@@ -414,6 +517,7 @@ pub struct Finished {
     pub trouble: Trouble,
     pub members: Members,
     pub generations: HashMap<u32, u32>,
+    pub watched: Watched,
     pub ptes: PteContext,
     pub start_ns: u64,
 }
@@ -432,8 +536,17 @@ pub fn no_stack() -> Context {
     }
 }
 
+/// Whether a call changes mappings that its address argument names; where the kernel chooses there are none.
+fn changes_existing(call: &MemoryCallRecord) -> bool {
+    match call.header.kind {
+        kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE => true,
+        kind::MMAP => call.args[3] & libc::MAP_FIXED as u64 != 0,
+        _ => false,
+    }
+}
+
 /// The time at which a record took effect: a memory call changes the mappings by its return.
-fn effective_ns(record: &Record) -> u64 {
+pub fn effective_ns(record: &Record) -> u64 {
     match record {
         Record::PageFault(record) => record.header.ktime_ns,
         Record::MemoryCall(record) => record.exit_ns,
@@ -441,24 +554,36 @@ fn effective_ns(record: &Record) -> u64 {
         Record::Fork(record) => record.header.ktime_ns,
         Record::Exec(record) => record.header.ktime_ns,
         Record::Exit(record) => record.header.ktime_ns,
+        Record::FaultEnd(record) => record.header.ktime_ns,
+        Record::PteSample(record) => record.header.ktime_ns,
+        Record::WatchHit(record) => record.header.ktime_ns,
+        Record::Userfaultfd(record) => record.header.ktime_ns,
         Record::Stack(_) => 0,
     }
 }
 
 /// A command name out of its fixed field.
 fn comm(bytes: &[u8; 16]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..end]);
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// The side band's record as the replay takes it.
 fn side_band_mapping(mapping: Mapping) -> SideBandMapping {
     let (device, inode, build_id) = match mapping.file {
         FileIdentity::BuildId(id) => (None, None, Some(id.into())),
-        FileIdentity::Inode { major, minor, inode, .. } => {
-            (Some(Device { major, minor }), Some(inode), None)
-        }
+        FileIdentity::Inode {
+            major,
+            minor,
+            inode,
+            ..
+        } => (Some(Device { major, minor }), Some(inode), None),
         FileIdentity::None => (None, None, None),
     };
     SideBandMapping {

@@ -27,7 +27,12 @@ impl Progress {
             }
             bar
         });
-        Self { bar, start, last: start, last_events: 0 }
+        Self {
+            bar,
+            start,
+            last: start,
+            last_events: 0,
+        }
     }
 
     /// Tells how many events there are so far and how many were lost.

@@ -40,6 +40,7 @@ impl Recording {
     pub fn finish(self, footer: FooterLine) -> Recorded {
         let mut judge = self.judge;
         judge.regions(&footer.regions);
-        self.recorder.conclude(footer, |summary| judge.finish(summary))
+        self.recorder
+            .conclude(footer, |summary| judge.finish(summary))
     }
 }

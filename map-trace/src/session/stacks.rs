@@ -19,7 +19,10 @@ const MAX_STACKS: usize = 1 << 18;
 enum Entry {
     /// As the kernel sent it.
     Raw(Box<StackBytes>),
-    Named { id: u64, attribution: Attribution },
+    Named {
+        id: u64,
+        attribution: Attribution,
+    },
 }
 
 /// What an event needs of its stack.
@@ -54,8 +57,16 @@ pub struct Stacks {
 
 impl Stacks {
     pub fn new(tables: Tables) -> Self {
-        let namer = Namer { tables, symbolizer: Symbolizer::new(), jits: JitMaps::default() };
-        Self { entries: HashMap::new(), namer, next_id: 1 }
+        let namer = Namer {
+            tables,
+            symbolizer: Symbolizer::new(),
+            jits: JitMaps::default(),
+        };
+        Self {
+            entries: HashMap::new(),
+            namer,
+            next_id: 1,
+        }
     }
 
     pub const fn symbolizer(&self) -> &Symbolizer {
@@ -94,9 +105,11 @@ impl Stacks {
     /// The stack of an event, named with the process's mappings of this moment.
     pub fn of(&mut self, hash: u64, tgid: u32, spaces: &Spaces) -> StackOf {
         match self.entries.get_mut(&hash) {
-            Some(Entry::Named { id, attribution }) => {
-                StackOf { id: Some(*id), attribution: attribution.clone(), line: None }
-            }
+            Some(Entry::Named { id, attribution }) => StackOf {
+                id: Some(*id),
+                attribution: attribution.clone(),
+                line: None,
+            },
             Some(entry) => {
                 let id = self.next_id;
                 self.next_id += 1;
@@ -104,8 +117,15 @@ impl Stacks {
                     Entry::Raw(raw) => self.namer.name(id, tgid, raw, spaces),
                     Entry::Named { .. } => return unknown(),
                 };
-                *entry = Entry::Named { id, attribution: attribution.clone() };
-                StackOf { id: Some(id), attribution, line: Some(TraceLine::Stack(line)) }
+                *entry = Entry::Named {
+                    id,
+                    attribution: attribution.clone(),
+                };
+                StackOf {
+                    id: Some(id),
+                    attribution,
+                    line: Some(TraceLine::Stack(line)),
+                }
             }
             None => unknown(),
         }
@@ -115,7 +135,10 @@ impl Stacks {
 fn unknown() -> StackOf {
     StackOf {
         id: None,
-        attribution: Attribution { operation: Operation::None, sub_operation: None },
+        attribution: Attribution {
+            operation: Operation::None,
+            sub_operation: None,
+        },
         line: None,
     }
 }
@@ -136,8 +159,7 @@ impl Namer {
         raw: &StackBytes,
         spaces: &Spaces,
     ) -> (StackLine, Attribution) {
-        let place =
-            |address| modules::place(tgid, address, spaces, &self.symbolizer, &self.jits);
+        let place = |address| modules::place(tgid, address, spaces, &self.symbolizer, &self.jits);
         // Code without frame pointers leaves anything in rbp: a chain is over where it leaves the code.
         let is_code = |address: &u64| {
             let place = spaces.place(tgid, address.saturating_sub(1));

@@ -68,9 +68,15 @@ impl MappingCall {
 }
 
 impl Space {
-    /// Applies a call at its return. Calls over before the address space began are ignored.
+    /// Applies a call at its return. Calls of the time before the address space began are ignored.
     pub fn call(&mut self, call: &MappingCall) {
-        if self.lost || call.exit_ns < self.born_ns {
+        // A thread that was in a call when another one called exec was in the old address space.
+        let of_ns = if self.from_snapshot {
+            call.exit_ns
+        } else {
+            call.enter_ns
+        };
+        if self.lost || of_ns < self.born_ns {
             return;
         }
         match call.call {
@@ -145,7 +151,7 @@ impl Space {
         match call.result {
             Some(0) => self.remove(start, end, call.enter_ns),
             Some(_) => {}
-            None => self.doubt(start, end),
+            None => self.doubt(start, end, call.exit_ns),
         }
     }
 
@@ -251,7 +257,10 @@ impl Space {
             return;
         }
         self.vmas.change(start, end, |mut vma| {
-            vma.doubt |= vma.reported_ns < call.enter_ns && vma.prot != prot;
+            if vma.reported_ns < call.enter_ns && vma.prot != prot {
+                vma.doubt = true;
+                vma.since_ns = call.exit_ns;
+            }
             Some(vma)
         });
     }

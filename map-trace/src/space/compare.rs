@@ -1,7 +1,5 @@
 //! Checks a replay against the real /proc/PID/maps.
 
-use std::sync::Arc;
-
 use super::mapping::{Backing, Vma};
 use super::maps_text::{MapsError, parse_maps};
 use super::memory::{Space, USER_END};
@@ -131,12 +129,7 @@ fn named_anonymous(vma: &Vma) -> Vma {
     }
     // The side band names special mappings as maps does, but some kernels add device numbers there.
     if vma.kind == VmaKind::Special {
-        vma.backing = vma.name().map(|name| {
-            Arc::new(Backing {
-                name: Some(name.into()),
-                ..Backing::default()
-            })
-        });
+        vma.backing = vma.name().map(Backing::named);
     }
     vma
 }

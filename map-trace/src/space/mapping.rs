@@ -80,6 +80,14 @@ pub struct Backing {
 }
 
 impl Backing {
+    /// No file, only a name.
+    pub(super) fn named(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            name: Some(name.into()),
+            ..Self::default()
+        })
+    }
+
     /// Nothing known of the two contradicts that they are the same file.
     fn may_be(&self, other: &Self) -> bool {
         fn agree<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
@@ -120,7 +128,9 @@ pub struct Vma {
     pub backing: Option<Arc<Backing>>,
     /// The replay is not sure of this mapping (a half-failed or unfinished call, a guessed extent).
     pub doubt: bool,
-    /// When it came into being or last changed (CLOCK_MONOTONIC ns).
+    /// When it came into being (CLOCK_MONOTONIC ns), at the earliest.
+    pub made_ns: u64,
+    /// When it came into being or last changed.
     pub since_ns: u64,
     /// Last side-band record that covered it; 0 for none.
     pub reported_ns: u64,
@@ -139,6 +149,7 @@ impl Vma {
             offset: 0,
             backing: None,
             doubt: false,
+            made_ns: ktime_ns,
             since_ns: ktime_ns,
             reported_ns: 0,
         }
@@ -187,13 +198,46 @@ impl Vma {
     /// Could be pages of the same mapping: same memory behind the same addresses. Protection and flags may
     /// differ.
     pub(super) fn same_memory(&self, other: &Self) -> bool {
-        self.kind == other.kind
+        let files = match (&self.backing, &other.backing) {
+            _ if self.kind == VmaKind::Anon && self.names_a_device() != other.names_a_device() => {
+                false
+            }
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.may_be(b),
+            _ => true,
+        };
+        files
+            && self.kind == other.kind
             && self.shared == other.shared
             && self.offset_at(other.start) == other.offset
-            && match (&self.backing, &other.backing) {
-                (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.may_be(b),
-                _ => true,
-            }
+    }
+
+    /// Anonymous memory of /dev/zero or the hugetlb pool, which keeps that name; other anonymous memory has
+    /// none, or one its owner gave it.
+    fn names_a_device(&self) -> bool {
+        self.name().is_some_and(|name| name.starts_with('/'))
+    }
+
+    /// Known from an mmap call with a descriptor only: the file may be anything, also /dev/zero, whose
+    /// memory is anonymous.
+    fn known_by_descriptor(&self) -> bool {
+        self.kind == VmaKind::File && self.backing.is_none() && self.reported_ns == 0
+    }
+
+    /// If a side-band record of these pages can be of this mapping, takes over what it says of the memory.
+    /// Protection and flags stay. False when it is of other memory.
+    pub(super) fn identify(&mut self, told: &Self) -> bool {
+        if self.same_memory(told) {
+            self.learn(told);
+            return true;
+        }
+        let same_offset = !told.has_offset() || self.offset == told.offset;
+        let same = self.known_by_descriptor() && self.shared == told.shared && same_offset;
+        if same {
+            self.kind = told.kind;
+            self.offset = told.offset;
+            self.backing.clone_from(&told.backing);
+        }
+        same
     }
 
     /// Takes over what the other knows of the file.

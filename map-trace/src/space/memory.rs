@@ -1,7 +1,7 @@
 //! One address space: what is mapped where, and what is known of the break and the stack.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::mapping::{Backing, Vma, flag};
 use super::maps_text::{MapsError, parse_maps};
@@ -25,6 +25,10 @@ const SETTLE_NS: u64 = 1_000_000_000;
 const REMEMBERED: usize = 256;
 /// Neighbours looked at on each side when the whole stretch of equal mappings is asked for.
 const STRETCH_STEPS: usize = 4096;
+
+/// Names made up once, since many faults are in heap and stack.
+static HEAP: LazyLock<Arc<Backing>> = LazyLock::new(|| Backing::named("[heap]"));
+static STACK: LazyLock<Arc<Backing>> = LazyLock::new(|| Backing::named("[stack]"));
 
 /// An unmap, remembered so that an older side-band record does not bring the range back.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +65,8 @@ pub struct Space {
     pub(super) stack_limit: u64,
     /// Nothing older than this (exec, snapshot) says anything about this address space.
     pub(super) born_ns: u64,
+    /// It began with a snapshot: calls under way then may have come before or after it.
+    pub(super) from_snapshot: bool,
     /// Between the exec and the program's first instruction: the kernel's loader is mapping.
     pub(super) loading: bool,
     pub(super) lost: bool,
@@ -81,6 +87,7 @@ impl Space {
             start_stack: None,
             stack_limit: DEFAULT_STACK_LIMIT,
             born_ns,
+            from_snapshot: false,
             loading: false,
             lost: false,
             removals: VecDeque::new(),
@@ -97,6 +104,7 @@ impl Space {
     /// When a line is not of that format; nothing is half loaded.
     pub fn from_maps(text: &str, taken_ns: u64) -> Result<Self, MapsError> {
         let mut space = Self::new(taken_ns);
+        space.from_snapshot = true;
         for mut vma in parse_maps(text)? {
             let (start, end) = (vma.start, vma.end);
             match vma.name() {
@@ -112,7 +120,7 @@ impl Space {
                 vma.kind = VmaKind::Anon;
                 vma.backing = None;
             }
-            vma.since_ns = taken_ns;
+            (vma.made_ns, vma.since_ns) = (taken_ns, taken_ns);
             space.vmas.put(vma);
             if space.vmas.len() > MAX_VMAS {
                 space.lose();
@@ -208,7 +216,7 @@ impl Space {
         if self.doubtful_holes.iter().any(inside) {
             return true;
         }
-        let above = self.vmas.from(address).next();
+        let above = self.vmas.upwards(address).next();
         [self.vmas.below(address), above]
             .into_iter()
             .flatten()
@@ -227,7 +235,7 @@ impl Space {
                 _ => break,
             }
         }
-        for high in self.vmas.from(whole.end).take(STRETCH_STEPS) {
+        for high in self.vmas.upwards(whole.end).take(STRETCH_STEPS) {
             if !whole.continues_in(high) {
                 break;
             }
@@ -249,16 +257,13 @@ impl Space {
         let stack = self
             .start_stack
             .is_some_and(|sp| vma.start <= sp && sp <= vma.end);
-        let (kind, name) = match (heap, stack) {
-            (true, _) => (VmaKind::Heap, "[heap]"),
-            (_, true) => (VmaKind::Stack, "[stack]"),
+        let (kind, named) = match (heap, stack) {
+            (true, _) => (VmaKind::Heap, &HEAP),
+            (_, true) => (VmaKind::Stack, &STACK),
             _ => return,
         };
         vma.kind = kind;
-        vma.backing = Some(Arc::new(Backing {
-            name: Some(name.into()),
-            ..Backing::default()
-        }));
+        vma.backing = Some(Arc::clone(named));
     }
 
     /// Registers (or with all bits clear, unregisters) a range with userfaultfd: bits of [`flag::UFFD`].
@@ -273,15 +278,29 @@ impl Space {
         });
     }
 
+    /// What was registered with userfaultfd may be so no longer: its descriptor was closed here, and whether
+    /// another process holds a copy is not known.
+    pub fn doubt_userfaultfd(&mut self) {
+        let registered = self.vmas.iter().filter(|vma| vma.flags & flag::UFFD != 0);
+        let ranges: Vec<_> = registered.map(|vma| (vma.start, vma.end)).collect();
+        for (start, end) in ranges {
+            self.vmas.change(start, end, |mut vma| {
+                vma.doubt = true;
+                Some(vma)
+            });
+        }
+    }
+
     /// Private anonymous memory over whatever was there.
     pub(super) fn put_anonymous(&mut self, start: u64, end: u64, prot: Prot, ktime_ns: u64) {
         self.vmas.put(Vma::anonymous(start, end, prot, ktime_ns));
     }
 
     /// From here on nothing is certain in a range, mapped or not.
-    pub(super) fn doubt(&mut self, start: u64, end: u64) {
+    pub(super) fn doubt(&mut self, start: u64, end: u64, ktime_ns: u64) {
         self.vmas.change(start, end, |mut vma| {
             vma.doubt = true;
+            vma.since_ns = ktime_ns;
             Some(vma)
         });
         for hole in self.vmas.holes(start, end) {

@@ -34,7 +34,7 @@ impl Ordered {
     }
 
     /// Mappings that start at or above `address`, upwards.
-    pub(super) fn from(&self, address: u64) -> impl Iterator<Item = &Vma> {
+    pub(super) fn upwards(&self, address: u64) -> impl Iterator<Item = &Vma> {
         self.by_start.range(address..).map(|(_, vma)| vma)
     }
 
@@ -127,6 +127,7 @@ impl Ordered {
                         && last.continues_in(&vma) =>
                 {
                     last.end = vma.end;
+                    last.made_ns = last.made_ns.max(vma.made_ns);
                     last.since_ns = last.since_ns.max(vma.since_ns);
                     last.reported_ns = last.reported_ns.min(vma.reported_ns);
                 }

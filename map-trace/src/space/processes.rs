@@ -72,15 +72,16 @@ impl Spaces {
         };
         if shared_mm {
             self.forget(child);
-            self.of.insert(child, id);
+            if self.has_room() {
+                self.of.insert(child, id);
+            }
             return;
         }
-        let held: usize = self.spaces.values().map(|space| space.len()).sum();
         let Some(space) = self.spaces.get(&id) else {
             return;
         };
         let mut copy = Arc::clone(space);
-        if held.saturating_add(copy.len()) > MAX_VMAS {
+        if self.would_hold_too_many(copy.len()) {
             Arc::make_mut(&mut copy).lose();
         } else if copy.iter().any(|vma| changes_at_fork(vma.flags)) || copy.loading {
             Arc::make_mut(&mut copy).become_child(ktime_ns);
@@ -222,10 +223,23 @@ impl Spaces {
         self.insert(tgid, Arc::new(space));
     }
 
+    fn has_room(&mut self) -> bool {
+        let room = self.of.len() < MAX_PROCESSES as usize;
+        self.refused = self.refused.saturating_add(u64::from(!room));
+        room
+    }
+
+    /// Mappings of all processes together, as if none were shared.
+    fn would_hold_too_many(&self, more: usize) -> bool {
+        let held = || self.spaces.values().map(|space| space.len()).sum::<usize>();
+        // Counted only where it can be near.
+        let near = more.saturating_mul(self.spaces.len() + 1) > MAX_VMAS / 16;
+        near && held().saturating_add(more) > MAX_VMAS
+    }
+
     fn insert(&mut self, tgid: u32, space: Arc<Space>) {
         self.forget(tgid);
-        if self.of.len() >= MAX_PROCESSES as usize {
-            self.refused = self.refused.saturating_add(1);
+        if !self.has_room() {
             return;
         }
         let id = self.next;

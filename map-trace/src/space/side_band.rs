@@ -146,21 +146,23 @@ impl Space {
             self.vmas.put(part);
         }
         self.vmas.change(start, end, |mut old| {
-            let mut new = clipped(old.start, old.end);
-            if old.since_ns > report.since_ns {
-                // Changed since: the record only knows better what file it is.
-                if old.same_memory(&new) {
-                    old.learn(&new);
-                }
+            if old.made_ns > report.since_ns {
                 return Some(old);
             }
-            if old.same_memory(&new) {
+            let mut new = clipped(old.start, old.end);
+            let same = old.identify(&new);
+            if old.since_ns > report.since_ns {
+                // Changed since: the record only knows better what memory it is.
+                return Some(old);
+            }
+            if same {
                 let flags = merge_flags(old.flags, report.flags);
                 if old.prot == new.prot && old.flags == flags {
                     new.since_ns = old.since_ns;
                 }
                 new.flags = flags;
-                new.learn(&old);
+                new.backing = old.backing;
+                new.made_ns = old.made_ns;
             }
             Some(new)
         });
@@ -197,14 +199,7 @@ impl Space {
         self.vmas.change(start, end, |mut vma| {
             let mut part = told.clone();
             part.clip(vma.start, vma.end);
-            if vma.same_memory(&part) {
-                vma.learn(&part);
-            } else if vma.reported_ns == 0 && vma.shared == part.shared {
-                // A private mapping of /dev/zero is a file by its descriptor and anonymous in fact.
-                vma.kind = part.kind;
-                vma.offset = part.offset;
-                vma.backing = part.backing;
-            }
+            vma.identify(&part);
             Some(vma)
         });
     }

@@ -15,7 +15,7 @@ impl Space {
     /// grows down, stays within RLIMIT_STACK and keeps its gap to an accessible mapping below.
     pub(super) fn growing_stack(&self, address: u64) -> Option<&Vma> {
         let page = page_down(address);
-        let above = self.vmas.from(page).next()?;
+        let above = self.vmas.upwards(page).next()?;
         if !above.has(flag::GROWS_DOWN) || above.contains(address) || page < LOWEST {
             return None;
         }
@@ -38,7 +38,7 @@ impl Space {
     /// End of the mapping the kernel holds, of which `vma` may be only the lowest piece here.
     fn stack_end(&self, vma: &Vma) -> u64 {
         let mut last = vma;
-        for next in self.vmas.from(vma.end) {
+        for next in self.vmas.upwards(vma.end) {
             if !last.continues_in(next) {
                 break;
             }
@@ -56,7 +56,7 @@ impl Space {
         let mut grown = stack.clone();
         grown.end = grown.start;
         grown.start = page_down(address);
-        grown.since_ns = ktime_ns;
+        (grown.made_ns, grown.since_ns) = (ktime_ns, ktime_ns);
         grown.reported_ns = 0;
         self.vmas.put(grown);
         self.bound(ktime_ns);

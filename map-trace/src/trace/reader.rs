@@ -19,7 +19,7 @@ use crate::model::TraceLine;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 
 /// Values of `type` that [`TraceLine`] knows.
-pub const LINE_TYPES: [&str; 17] = [
+pub const LINE_TYPES: [&str; 19] = [
     "header",
     "string",
     "stack",
@@ -35,6 +35,8 @@ pub const LINE_TYPES: [&str; 17] = [
     "fork",
     "exec",
     "exit",
+    "pte_sample",
+    "watch_hit",
     "aggregate",
     "footer",
 ];

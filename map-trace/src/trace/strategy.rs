@@ -146,6 +146,7 @@ fn page_fault() -> impl Strategy<Value = TraceLine> {
                     vma,
                     cause,
                     cause_reason,
+                    interrupted: false,
                     context,
                     stall_ns,
                 }))
@@ -316,6 +317,8 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
                 cause_reason,
                 signal,
                 vma,
+                pte: None,
+                on: None,
                 duration_ns,
                 durations,
                 context,
@@ -335,8 +338,13 @@ fn interned() -> impl Strategy<Value = TraceLine> {
             restored,
         },
     );
-    let stack = (any::<u64>(), any::<u32>(), any::<[bool; 2]>(), vec(frame, 0..4)).prop_map(
-        |(id, pid, [truncated, gap], frames)| {
+    let stack = (
+        any::<u64>(),
+        any::<u32>(),
+        any::<[bool; 2]>(),
+        vec(frame, 0..4),
+    )
+        .prop_map(|(id, pid, [truncated, gap], frames)| {
             TraceLine::Stack(StackLine {
                 id,
                 pid,
@@ -344,8 +352,7 @@ fn interned() -> impl Strategy<Value = TraceLine> {
                 gap,
                 frames,
             })
-        },
-    );
+        });
     let string =
         (any::<u64>(), text()).prop_map(|(id, value)| TraceLine::String(StringLine { id, value }));
     prop_oneof![stack, string]

@@ -1,6 +1,11 @@
 //! Builds real binaries for tests, from small sources, with the toolchains of this machine.
 
 #![expect(dead_code, reason = "each test file uses a part of this")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test needs fails the test"
+)]
 
 use std::env;
 use std::fs;

@@ -1,5 +1,7 @@
 //! Steps a program instruction by instruction and keeps its true call stack.
 
+#![expect(clippy::expect_used, reason = "what a test needs fails the test")]
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

@@ -16,6 +16,8 @@ static void *resolve(void *page)
     struct uffd_msg message;
     while (read(channel, &message, sizeof message) == (ssize_t)sizeof message) {
         if (message.event != UFFD_EVENT_PAGEFAULT) break;
+        /* Before the ioctl: it lets the other thread go on, to the end of the program after the last page. */
+        resolved++;
         uint64_t address = message.arg.pagefault.address & ~(uint64_t)(PAGE - 1);
         if (protect_mode) {
             struct uffdio_writeprotect lift = {.range = {.start = address, .len = PAGE}, .mode = 0};
@@ -24,7 +26,6 @@ static void *resolve(void *page)
             struct uffdio_copy copy = {.dst = address, .src = (uintptr_t)page, .len = PAGE};
             if (ioctl(channel, UFFDIO_COPY, &copy) != 0) fail("UFFDIO_COPY");
         }
-        resolved++;
     }
     return NULL;
 }

@@ -1,4 +1,4 @@
-/* wait_signal HOW: says `ready`, then waits for a signal.
+/* wait_signal HOW: says its pid and `ready`, then waits for a signal.
  *   default  is ended by it
  *   handle   catches SIGINT and SIGTERM, says which, exits 7
  *   finish   the same, after touching 100 fresh pages first */
@@ -24,6 +24,7 @@ int main(int argc, char **argv)
         on_signal(SIGTERM, note);
     }
     sigprocmask(SIG_BLOCK, &set, &old);
+    say("pid", getpid());
     say_ready();
     while (caught == 0) sigsuspend(&old);
     if (strcmp(how, "finish") == 0) {

@@ -49,8 +49,9 @@ pub fn root() -> PathBuf {
     if let Some(chosen) = env::var_os("MAP_TRACE_WORKLOADS") {
         return chosen.into();
     }
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| sources().join("../../target"), PathBuf::from);
+    let workspace = sources().ancestors().nth(2).unwrap_or(sources());
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     target.join("workloads")
 }
 

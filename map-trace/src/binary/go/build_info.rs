@@ -68,7 +68,7 @@ fn place(elf: &Elf) -> Option<(u64, u64)> {
             elf.image.scan(load.offset, end, 15, &mut |base, piece| {
                 let hit = piece.windows(16).enumerate().find_map(|(i, window)| {
                     let at = base + i as u64;
-                    (window.starts_with(MAGIC) && at % 16 == 0).then_some((at, end))
+                    (window.starts_with(MAGIC) && at.is_multiple_of(16)).then_some((at, end))
                 });
                 hit.map_or(ControlFlow::Continue(()), ControlFlow::Break)
             })

@@ -242,7 +242,7 @@ fn inputs() -> impl Strategy<Value = FaultInputs> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(8_000))]
 
     #[test]
     fn anything_at_all_has_a_cause_that_fits_it(inputs in inputs()) {

@@ -24,7 +24,9 @@ needs = { iterate = 1000, pte_samples = 100, controls = ["mprotect", "read-only-
 expected_verdict = "refuted"
 "#,
     );
-    let [claim] = &claims[..] else { panic!("one claim") };
+    let [claim] = &claims[..] else {
+        panic!("one claim")
+    };
     let short = "pte_sample where writable=false, present=true during iterate on buckets == 0";
     assert_eq!(claim.rule, parse(short, &[]).unwrap());
     assert_eq!(claim.needs.operations, [(Operation::Iterate, 1000)]);
@@ -70,23 +72,74 @@ prot = "rw-"
 fn an_error_points_at_line_and_column_with_the_nearest_word() {
     let head = "[[claim]]\nid = \"a\"\n";
     for (rest, error) in [
-        ("event = \"mprotct\"\nexpect = \"== 0\"", "c.toml:3:9: 'mprotct' is not an event; did you mean 'mprotect'?"),
-        ("evnt = \"mprotect\"", "c.toml:3:1: a claim has no 'evnt'; did you mean 'event'?"),
-        ("event = \"mprotect\"", "c.toml:1:1: a claim needs an 'event' and an 'expect', or a 'rule'"),
-        ("event = 3\nexpect = \"== 0\"", "c.toml:3:9: 'event' is a text in quotes"),
-        ("event = \"mprotect\"\nexpect = \"= 0\"", "c.toml:4:10: '=' compares nothing; '==' is meant for that"),
-        ("event = \"mprotect\"\nexpect = 0", "c.toml:4:10: 'expect' is a text in quotes"),
-        ("event = \"mprotect\"\nwhere = { prto = \"r--\" }\nexpect = \"== 0\"", "c.toml:4:11: mprotect has no field 'prto'; did you mean 'prot'?"),
-        ("event = \"page_fault\"\nwhere = { error_code.writ = true }\nexpect = \"== 0\"", "c.toml:4:22: page_fault has no field 'error_code.writ'; did you mean 'error_code.write'?"),
-        ("event = \"mprotect\"\nduring = \"itrate\"\nexpect = \"== 0\"", "c.toml:4:10: 'itrate' is neither an operation nor a region; did you mean 'iterate'?"),
-        ("event = \"mprotect\"\nexpect = \"== 0\"\nneeds = { iterrate = 1 }", "c.toml:5:11: 'iterrate' is nothing a claim can need; did you mean 'iterate'?"),
-        ("event = \"mprotect\"\nexpect = \"== 0\"\nneeds = { controls = [\"mprotec\"] }", "c.toml:5:23: 'mprotec' is not a control; did you mean 'mprotect'?"),
-        ("event = \"mprotect\"\nexpect = \"== 0\"\nneeds = { iterate = -1 }", "c.toml:5:21: a whole number, 0 or more, goes here"),
-        ("rule = \"mprotect == 0\"\nexpected_verdict = \"suported\"", "c.toml:4:20: 'suported' is not a verdict; did you mean 'supported'?"),
-        ("rule = \"mprotect durng hot == 0\"", "c.toml:3:18: where, during, on or a comparison goes here, not 'durng'; did you mean 'during'?"),
-        ("rule = \"mprotect == 0\"\nevent = \"mmap\"", "c.toml:4:1: 'event' beside 'rule', which says it all"),
-        ("rule = \"mprotect == 0\"\n[[claim]]\nid = \"a\"\nrule = \"mmap == 0\"", "c.toml:5:6: a second claim with the id 'a'"),
-        ("rule = \"mprotect == 0\"\n[[clam]]", "c.toml:4:3: a claims file has no 'clam'; did you mean 'claim'?"),
+        (
+            "event = \"mprotct\"\nexpect = \"== 0\"",
+            "c.toml:3:9: 'mprotct' is not an event; did you mean 'mprotect'?",
+        ),
+        (
+            "evnt = \"mprotect\"",
+            "c.toml:3:1: a claim has no 'evnt'; did you mean 'event'?",
+        ),
+        (
+            "event = \"mprotect\"",
+            "c.toml:1:1: a claim needs an 'event' and an 'expect', or a 'rule'",
+        ),
+        (
+            "event = 3\nexpect = \"== 0\"",
+            "c.toml:3:9: 'event' is a text in quotes",
+        ),
+        (
+            "event = \"mprotect\"\nexpect = \"= 0\"",
+            "c.toml:4:10: '=' compares nothing; '==' is meant for that",
+        ),
+        (
+            "event = \"mprotect\"\nexpect = 0",
+            "c.toml:4:10: 'expect' is a text in quotes",
+        ),
+        (
+            "event = \"mprotect\"\nwhere = { prto = \"r--\" }\nexpect = \"== 0\"",
+            "c.toml:4:11: mprotect has no field 'prto'; did you mean 'prot'?",
+        ),
+        (
+            "event = \"page_fault\"\nwhere = { error_code.writ = true }\nexpect = \"== 0\"",
+            "c.toml:4:22: page_fault has no field 'error_code.writ'; did you mean 'error_code.write'?",
+        ),
+        (
+            "event = \"mprotect\"\nduring = \"itrate\"\nexpect = \"== 0\"",
+            "c.toml:4:10: 'itrate' is neither an operation nor a region; did you mean 'iterate'?",
+        ),
+        (
+            "event = \"mprotect\"\nexpect = \"== 0\"\nneeds = { iterrate = 1 }",
+            "c.toml:5:11: 'iterrate' is nothing a claim can need; did you mean 'iterate'?",
+        ),
+        (
+            "event = \"mprotect\"\nexpect = \"== 0\"\nneeds = { controls = [\"mprotec\"] }",
+            "c.toml:5:23: 'mprotec' is not a control; did you mean 'mprotect'?",
+        ),
+        (
+            "event = \"mprotect\"\nexpect = \"== 0\"\nneeds = { iterate = -1 }",
+            "c.toml:5:21: a whole number, 0 or more, goes here",
+        ),
+        (
+            "rule = \"mprotect == 0\"\nexpected_verdict = \"suported\"",
+            "c.toml:4:20: 'suported' is not a verdict; did you mean 'supported'?",
+        ),
+        (
+            "rule = \"mprotect durng hot == 0\"",
+            "c.toml:3:18: where, during, on or a comparison goes here, not 'durng'; did you mean 'during'?",
+        ),
+        (
+            "rule = \"mprotect == 0\"\nevent = \"mmap\"",
+            "c.toml:4:1: 'event' beside 'rule', which says it all",
+        ),
+        (
+            "rule = \"mprotect == 0\"\n[[claim]]\nid = \"a\"\nrule = \"mmap == 0\"",
+            "c.toml:5:6: a second claim with the id 'a'",
+        ),
+        (
+            "rule = \"mprotect == 0\"\n[[clam]]",
+            "c.toml:4:3: a claims file has no 'clam'; did you mean 'claim'?",
+        ),
     ] {
         let found = parse_file("c.toml", &format!("{head}{rest}\n"), &[]).unwrap_err();
         assert_eq!(found.to_string(), error, "{rest}");
@@ -96,5 +149,8 @@ fn an_error_points_at_line_and_column_with_the_nearest_word() {
     let without = parse_file("c.toml", "[[claim]]\nevent = \"mmap\"\n", &[]).unwrap_err();
     assert_eq!(without.to_string(), "c.toml:1:1: a claim needs an id");
     assert_eq!(parse_file("c.toml", "", &[]), Ok(Vec::new()));
-    assert_eq!(parse_file("c.toml", "claim = 1", &[]).unwrap_err().column, 1);
+    assert_eq!(
+        parse_file("c.toml", "claim = 1", &[]).unwrap_err().column,
+        1
+    );
 }

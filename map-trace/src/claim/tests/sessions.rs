@@ -35,7 +35,13 @@ pub const BROKEN: u64 = 3;
 pub const NESTED: u64 = 4;
 
 pub fn context(operation: Operation, stack: Option<u64>) -> Context {
-    Context { operation, sub_operation: None, map: None, goroutine: None, stack }
+    Context {
+        operation,
+        sub_operation: None,
+        map: None,
+        goroutine: None,
+        stack,
+    }
 }
 
 pub fn hot() -> Operation {
@@ -64,6 +70,7 @@ pub fn fault(operation: Operation, cause: Cause, stack: Option<u64>) -> TraceLin
         }),
         cause,
         cause_reason: None,
+        interrupted: false,
         context: context(operation, stack),
         stall_ns: None,
     }))
@@ -116,6 +123,8 @@ pub fn group(kind: EventKind, operation: Operation, count: u64) -> AggregateLine
         cause_reason: None,
         signal: None,
         vma: None,
+        pte: None,
+        on: None,
         duration_ns: 0,
         durations: 0,
         context: context(operation, Some(MAIN)),
@@ -154,7 +163,16 @@ pub fn sound() -> Session {
         stack(MAIN, &["main"]),
         stack(HOT, &["hot", "main"]),
         stack(BROKEN, &["brk", "sbrk", "sysmalloc"]),
-        stack(NESTED, &["runtime.hashGrow", "hot", "runtime.mapassign", "main.main", "runtime.goexit"]),
+        stack(
+            NESTED,
+            &[
+                "runtime.hashGrow",
+                "hot",
+                "runtime.mapassign",
+                "main.main",
+                "runtime.goexit",
+            ],
+        ),
         fault(Operation::None, Cause::FirstTouch, Some(MAIN)),
         fault(Operation::None, Cause::FirstTouch, Some(MAIN)),
         fault(Operation::None, Cause::FirstTouch, Some(MAIN)),
@@ -170,15 +188,25 @@ pub fn sound() -> Session {
         }),
         TraceLine::Aggregate(Box::new(group(EventKind::PageFault, Operation::None, 10))),
     ];
-    Session { header: header(), lines, footer: footer() }
+    Session {
+        header: header(),
+        lines,
+        footer: footer(),
+    }
 }
 
 fn header() -> HeaderLine {
-    let words = EventKind::ALL.into_iter().map(|kind| kind.word().to_owned());
+    let words = EventKind::ALL
+        .into_iter()
+        .map(|kind| kind.word().to_owned());
     HeaderLine {
         schema: TRACE_SCHEMA.to_owned(),
         argv: vec!["./app".to_owned()],
-        probes: vec![Probe { name: "all".into(), attach_point: "x".into(), emits: words.collect() }],
+        probes: vec![Probe {
+            name: "all".into(),
+            attach_point: "x".into(),
+            emits: words.collect(),
+        }],
         options: BTreeMap::from([("regions".to_owned(), json!(["hot=hot"]))]),
         ..HeaderLine::default()
     }
@@ -192,19 +220,39 @@ fn footer() -> FooterLine {
         passed: true,
         invalidates: None,
     });
-    let exact = |value| Count { value, kind: CountKind::Exact };
+    let exact = |value| Count {
+        value,
+        kind: CountKind::Exact,
+    };
     FooterLine {
         duration_ns: 60,
         status: Status::Exited(0),
         witnesses: Witnesses {
-            tracepoint: TracepointWitness { page_fault_user: 14, ..TracepointWitness::default() },
-            perf: Some(PerfWitness { page_faults: 14, minor_faults: 14, major_faults: 0 }),
+            tracepoint: TracepointWitness {
+                page_fault_user: 14,
+                ..TracepointWitness::default()
+            },
+            perf: Some(PerfWitness {
+                page_faults: 14,
+                minor_faults: 14,
+                major_faults: 0,
+            }),
             ..Witnesses::default()
         },
-        loss: Loss { counted: 17, delivered: 7, aggregated: 10, ..Loss::default() },
-        totals: [("page_fault_user", 14), ("mprotect", 1), ("exec", 1), ("exit", 1)]
-            .map(|(word, count)| (word.to_owned(), count))
-            .into(),
+        loss: Loss {
+            counted: 17,
+            delivered: 7,
+            aggregated: 10,
+            ..Loss::default()
+        },
+        totals: [
+            ("page_fault_user", 14),
+            ("mprotect", 1),
+            ("exec", 1),
+            ("exit", 1),
+        ]
+        .map(|(word, count)| (word.to_owned(), count))
+        .into(),
         controls: controls.collect(),
         calibration: Calibration {
             usable: true,
@@ -212,9 +260,19 @@ fn footer() -> FooterLine {
             rechecked: Some(true),
             ..Calibration::default()
         },
-        counts: [("iterate", exact(2_000_000)), ("hot", exact(10)), ("assign", Count { value: 41_200, kind: CountKind::LowerBound })]
-            .map(|(word, count)| (word.to_owned(), count))
-            .into(),
+        counts: [
+            ("iterate", exact(2_000_000)),
+            ("hot", exact(10)),
+            (
+                "assign",
+                Count {
+                    value: 41_200,
+                    kind: CountKind::LowerBound,
+                },
+            ),
+        ]
+        .map(|(word, count)| (word.to_owned(), count))
+        .into(),
         regions: [("hot".to_owned(), 1)].into(),
         ..FooterLine::default()
     }
@@ -225,8 +283,11 @@ impl Session {
     pub fn text(&self) -> Vec<String> {
         let header = TraceLine::Header(Box::new(self.header.clone()));
         let footer = TraceLine::Footer(Box::new(self.footer.clone()));
-        let all = std::iter::once(&header).chain(&self.lines).chain(std::iter::once(&footer));
-        all.map(|line| serde_json::to_string(line).unwrap()).collect()
+        let all = std::iter::once(&header)
+            .chain(&self.lines)
+            .chain(std::iter::once(&footer));
+        all.map(|line| serde_json::to_string(line).unwrap())
+            .collect()
     }
 
     pub fn with(mut self, line: TraceLine) -> Self {
@@ -253,8 +314,14 @@ impl Session {
 }
 
 pub fn judge_text(lines: &[String], claims: Vec<Claim>) -> Vec<Judged> {
-    let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let text = lines
+        .iter()
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
     let mut reader = TraceReader::new(Cursor::new(text.into_bytes())).unwrap();
-    let setup = Setup { claims, regions: Vec::new() };
+    let setup = Setup {
+        claims,
+        regions: Vec::new(),
+    };
     judge_trace(&mut reader, setup).unwrap().claims
 }

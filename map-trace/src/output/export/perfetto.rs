@@ -135,6 +135,28 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             let facts = json!({"exited": event.exited, "signaled": event.signaled});
             lifecycle(EventKind::Exit, event.time_ns, event.pid, event.tid, facts)
         }
+        TraceLine::PteSample(event) => Entry {
+            name: EventKind::PteSample.word().to_owned(),
+            start_ns: event.time_ns,
+            duration_ns: None,
+            pid: event.pid,
+            tid: event.tid,
+            facts: with(
+                json!({"address": event.address, "present": event.pte.present, "writable": event.pte.writable}),
+                &event.context,
+            ),
+        },
+        TraceLine::WatchHit(event) => Entry {
+            name: EventKind::WatchHit.word().to_owned(),
+            start_ns: event.time_ns,
+            duration_ns: None,
+            pid: event.pid,
+            tid: event.tid,
+            facts: with(
+                json!({"address": event.address, "ip": event.ip}),
+                &event.context,
+            ),
+        },
         TraceLine::Header(_)
         | TraceLine::String(_)
         | TraceLine::Stack(_)

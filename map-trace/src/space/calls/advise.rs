@@ -30,7 +30,7 @@ fn flags_of(advice: i32) -> Option<(u32, u32)> {
 /// Mappings the kernel does not give an advice to.
 fn refuses(advice: i32, vma: &Vma) -> bool {
     match advice {
-        libc::MADV_WIPEONFORK => vma.kind != VmaKind::Anon,
+        libc::MADV_WIPEONFORK => vma.kind != VmaKind::Anon || vma.backing.is_some(),
         libc::MADV_DOFORK | libc::MADV_DODUMP => vma.kind == VmaKind::Special,
         _ => false,
     }

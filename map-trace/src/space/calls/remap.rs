@@ -63,7 +63,7 @@ impl Space {
             self.place_copy(source, (old, kept), (new, new_end), call);
         }
         if unsure {
-            self.doubt(new, new_end);
+            self.doubt(new, new_end, call.exit_ns);
         }
     }
 
@@ -87,7 +87,7 @@ impl Space {
         // Registration with userfaultfd does not move along unless its owner asked for remap events.
         copy.flags &= !flag::UFFD;
         copy.doubt |= source.has(flag::UFFD_MISSING) || source.has(flag::UFFD_WP);
-        copy.since_ns = call.exit_ns;
+        (copy.made_ns, copy.since_ns) = (call.exit_ns, call.exit_ns);
         copy.reported_ns = 0;
         self.vmas.put(copy);
     }
@@ -102,7 +102,7 @@ impl Space {
         });
         grown.offset = grown.offset_at(old_end);
         (grown.start, grown.end) = (old_end, new_end);
-        grown.since_ns = call.exit_ns;
+        (grown.made_ns, grown.since_ns) = (call.exit_ns, call.exit_ns);
         grown.reported_ns = 0;
         self.vmas.put(grown);
     }
@@ -111,7 +111,7 @@ impl Space {
     fn unlock(&mut self, start: u64, end: u64) {
         let edge = |vma: Option<&Vma>| vma.map(|vma| self.stretch(vma));
         let low = edge(self.vmas.at(start)).map_or(start, |vma| vma.start);
-        let high = edge(self.vmas.at(end - 1)).map_or(end, |vma| vma.end);
+        let high = edge(self.vmas.at(end.saturating_sub(1))).map_or(end, |vma| vma.end);
         self.vmas.change(low, high, |mut vma| {
             vma.flags &= !flag::LOCKED;
             Some(vma)
@@ -145,10 +145,10 @@ impl Space {
             if flags & DONT_UNMAP != 0 {
                 self.unlock(old, old_end);
             }
-            self.doubt(old, old_end);
+            self.doubt(old, old_end, call.exit_ns);
         }
         if half_moved || cleared || call.result.is_none() {
-            self.doubt(new, new_end);
+            self.doubt(new, new_end, call.exit_ns);
         }
     }
 }

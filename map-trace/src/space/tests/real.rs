@@ -4,27 +4,23 @@
 //! notes arguments and results in memory shared with the test, and reads its own smaps. The child of a
 //! program with threads may only do what a signal handler may: no allocation, no locks, no Rust I/O.
 
+mod both;
 mod child;
 mod plan;
+mod side_band;
+mod stack;
 
 use child::{Outcome, run};
 use plan::{Step, plan};
 
 use super::build::{assert_sound, visible};
-use crate::space::{MappingCall, Space, flag, parse_maps};
+use crate::space::{Call, MappingCall, Space, flag, parse_maps};
 
 /// Replays a child's calls over its first smaps text.
 fn replay(outcome: &Outcome) -> Space {
-    let mut space = Space::from_maps(&outcome.before, 1).expect("the kernel writes smaps");
-    for (index, (step, result)) in outcome.done.iter().enumerate() {
-        let enter_ns = 10 + index as u64 * 10;
-        space.call(&MappingCall {
-            enter_ns,
-            exit_ns: enter_ns + 5,
-            call: step.call,
-            args: step.args,
-            result: Some(*result),
-        });
+    let mut space = Space::from_maps(&outcome.before, outcome.taken_ns).expect("smaps");
+    for call in &outcome.done {
+        space.call(call);
         assert_sound(&space);
     }
     space
@@ -36,17 +32,17 @@ fn calls_near(seed: u64, outcome: &Outcome, start: u64, end: u64) -> String {
     let calls: Vec<_> = outcome
         .done
         .iter()
-        .filter(|(step, result)| {
-            let [address, length, new_length, _, new, _] = step.args;
-            near(address, length) || near(new, new_length) || near(result.cast_unsigned(), length)
+        .filter(|call| {
+            let [address, length, new_length, _, new, _] = call.args;
+            let result = call.result.unwrap_or(0).cast_unsigned();
+            near(address, length) || near(new, new_length) || near(result, length)
         })
-        .map(|(step, result)| format!("  {:?} {:x?} = {result:#x}", step.call, step.args))
+        .map(|call| format!("  {:?} {:x?} = {:x?}", call.call, call.args, call.result))
         .collect();
     format!("seed {seed}; calls:\n{}", calls.join("\n"))
 }
 
-fn assert_equals_kernel(seed: u64, outcome: &Outcome) {
-    let space = replay(outcome);
+fn assert_equals_kernel(seed: u64, outcome: &Outcome, space: &Space) {
     let context = || calls_near(seed, outcome, 0, u64::MAX);
     for found in space
         .compare(&outcome.after)
@@ -57,6 +53,13 @@ fn assert_equals_kernel(seed: u64, outcome: &Outcome) {
         assert!(!space.place(found.start).certain, "{found:x?} {calls}");
     }
     assert_eq!(space.contradictions(), 0, "{}", context());
+    // A move that failed half way takes advice to where the replay cannot follow it.
+    let half_moved = |call: &MappingCall| {
+        call.call == Call::Mremap && call.args[3] & 2 != 0 && call.result < Some(0)
+    };
+    if outcome.done.iter().any(half_moved) && space.iter().any(|vma| vma.reported_ns != 0) {
+        return;
+    }
     for real in parse_maps(&outcome.after).expect("read before") {
         for held in space.range(real.start, real.end).filter(|held| !held.doubt) {
             let calls = calls_near(seed, outcome, held.start, held.end);
@@ -73,30 +76,22 @@ fn assert_equals_kernel(seed: u64, outcome: &Outcome) {
 
 #[test]
 fn random_calls_replay_to_what_the_kernel_shows() {
-    let (mut succeeded, mut failed) = (0, 0);
+    let (mut succeeded, mut failed, mut certain) = (0, 0, 0);
     for seed in 0..150 {
         let outcome = run(|arena, files| plan(seed, 120, arena, files));
-        assert_equals_kernel(seed, &outcome);
-        assert_eq!(
-            outcome.done.len(),
-            120,
-            "seed {seed}: the child did not finish"
-        );
-        succeeded += outcome
-            .done
-            .iter()
-            .filter(|(_, result)| *result >= 0)
-            .count();
-        failed += outcome
-            .done
-            .iter()
-            .filter(|(_, result)| *result < 0)
-            .count();
+        assert_eq!(outcome.done.len(), 120, "seed {seed}");
+        let space = replay(&outcome);
+        assert_equals_kernel(seed, &outcome, &space);
+        let good = |call: &&MappingCall| call.result.is_some_and(|result| result >= 0);
+        succeeded += outcome.done.iter().filter(good).count();
+        failed += outcome.done.iter().filter(|call| !good(call)).count();
+        certain += usize::from(space.iter().all(|vma| !vma.doubt));
     }
     assert!(
-        succeeded > 3000 && failed > 500,
+        succeeded > 6000 && failed > 3000,
         "{succeeded} succeeded, {failed} failed"
     );
+    assert!(certain > 30, "only {certain} replays without any doubt");
 }
 
 /// Where a plan fails, the shortest prefix that fails says most; also, each prefix must agree.
@@ -104,14 +99,14 @@ fn random_calls_replay_to_what_the_kernel_shows() {
 fn every_prefix_of_a_series_agrees_with_the_kernel() {
     for length in 1..40 {
         let outcome = run(|arena, files| plan(1000, length, arena, files));
-        assert_equals_kernel(1000, &outcome);
+        assert_equals_kernel(1000, &outcome, &replay(&outcome));
     }
 }
 
 #[test]
 fn an_mprotect_that_meets_a_hole_has_changed_what_lies_before_it() {
     use super::build::{PAGE, PRIVATE_ANON, R, RW};
-    use crate::space::Call::{Mmap, Mprotect, Munmap};
+    use Call::{Mmap, Mprotect, Munmap};
     let outcome = run(|arena, _| {
         let fixed = PRIVATE_ANON | libc::MAP_FIXED as u64;
         vec![
@@ -129,9 +124,13 @@ fn an_mprotect_that_meets_a_hole_has_changed_what_lies_before_it() {
             },
         ]
     });
-    let results: Vec<i64> = outcome.done.iter().map(|(_, result)| *result).collect();
+    let results: Vec<_> = outcome
+        .done
+        .iter()
+        .map(|call| call.result.unwrap_or(0))
+        .collect();
     assert_eq!(results[1..], [0, -i64::from(libc::ENOMEM)]);
-    assert_equals_kernel(0, &outcome);
+    assert_equals_kernel(0, &outcome, &replay(&outcome));
     let space = replay(&outcome);
     let arena = results[0].cast_unsigned();
     let prot = |page: u64| {

@@ -1,19 +1,21 @@
 //! The forked child that makes the calls.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{PipeWriter, Write, pipe};
 use std::os::fd::AsRawFd;
 
 use super::super::build::PAGE;
 use super::plan::{ARENA_PAGES, Files, Step};
-use crate::space::Call;
+use crate::space::{Call, MappingCall};
 
 /// What the child did and saw.
 pub struct Outcome {
     /// Its smaps before the first call and after the last.
     pub before: String,
     pub after: String,
-    pub done: Vec<(Step, i64)>,
+    /// When `before` was read.
+    pub taken_ns: u64,
+    pub done: Vec<MappingCall>,
 }
 
 const TEXT_BYTES: usize = 4 << 20;
@@ -23,7 +25,9 @@ const MAX_STEPS: usize = 512;
 #[repr(C)]
 struct Shared {
     steps_done: usize,
-    results: [i64; MAX_STEPS],
+    taken_ns: u64,
+    /// Entry, exit, result.
+    results: [(u64, u64, i64); MAX_STEPS],
     before: usize,
     after: usize,
     texts: [[u8; TEXT_BYTES]; 2],
@@ -31,6 +35,14 @@ struct Shared {
 
 /// Makes the calls of a plan in a child and waits for it.
 pub fn run(plan: impl FnOnce(u64, Files) -> Vec<Step>) -> Outcome {
+    run_watched(plan, |_| ()).0
+}
+
+/// The same; `watch` is called with the child's process id before the child does anything.
+pub fn run_watched<W>(
+    plan: impl FnOnce(u64, Files) -> Vec<Step>,
+    watch: impl FnOnce(i32) -> W,
+) -> (Outcome, W) {
     let mut file = tempfile::tempfile().expect("a file to map");
     file.write_all(&[7; 32 * PAGE as usize]).expect("fill it");
     let read_only =
@@ -51,22 +63,62 @@ pub fn run(plan: impl FnOnce(u64, Files) -> Vec<Step>) -> Outcome {
     let arena = find_room();
     let steps = plan(arena, files);
     assert!(steps.len() <= MAX_STEPS);
-    // SAFETY: the child makes only the system calls below and ends with _exit; see the module's comment.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "fork failed");
-    if pid == 0 {
-        // SAFETY: `shared` is mapped, and no one else uses it until the parent has waited.
-        unsafe { work(shared, &steps) };
-    }
-    let mut status = 0;
-    // SAFETY: our child; `status` outlives the call.
-    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    assert_eq!((waited, status), (pid, 0), "the child failed");
+    // SAFETY: `shared` is mapped, and no one else uses it until the parent has waited.
+    let (pid, release) = fork_held(|| unsafe { work(shared, &steps) });
+    let watched = watch(pid);
+    drop(release);
+    wait(pid);
     // SAFETY: mapped above, and the child, the only other user, is gone.
     let outcome = collect(unsafe { &*shared }, steps);
     // SAFETY: mapped by `share`, and nothing refers to it any more.
     unsafe { libc::munmap(shared.cast(), size_of::<Shared>()) };
-    outcome
+    (outcome, watched)
+}
+
+/// Lets a held child go when dropped. By a byte, since other children may hold the pipe open, too.
+pub struct Release(PipeWriter);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        let _ = self.0.write_all(&[1]);
+    }
+}
+
+/// Forks a child that does its work once what is returned with its process id is dropped. The work may do
+/// only what a signal handler may.
+pub fn fork_held(work: impl FnOnce()) -> (i32, Release) {
+    let (reader, writer) = pipe().expect("a pipe");
+    // SAFETY: the child makes only system calls and ends with _exit; see the module's comment.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork failed");
+    if pid == 0 {
+        // SAFETY: the child's own copy of the descriptor; the buffer is as long as said.
+        unsafe {
+            let mut byte = 0_u8;
+            libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1);
+            work();
+            libc::_exit(99)
+        }
+    }
+    (pid, Release(writer))
+}
+
+/// Waits for a child, which must end well.
+pub fn wait(pid: i32) {
+    let mut status = 0;
+    // SAFETY: our child; `status` outlives the call.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!((waited, status), (pid, 0), "the child failed");
+}
+
+/// CLOCK_MONOTONIC, nanoseconds.
+fn now() -> u64 {
+    // SAFETY: plain data, filled by the call.
+    unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
 }
 
 fn share() -> *mut Shared {
@@ -87,7 +139,7 @@ fn share() -> *mut Shared {
 
 /// An address with nothing mapped for a good way on either side. Another thread of this process may map
 /// there before the fork; the child's first smaps shows it and the replay starts from that.
-fn find_room() -> u64 {
+pub fn find_room() -> u64 {
     let bytes = (ARENA_PAGES * PAGE * 16) as usize;
     // SAFETY: a new mapping, unmapped again at once.
     let at = unsafe {
@@ -113,8 +165,11 @@ unsafe fn work(shared: *mut Shared, steps: &[Step]) -> ! {
     // SAFETY: by the contract of this function.
     let shared = unsafe { &mut *shared };
     shared.before = read_smaps(&mut shared.texts[0]);
+    shared.taken_ns = now();
     for (step, result) in steps.iter().zip(&mut shared.results) {
-        *result = make(step);
+        let enter_ns = now();
+        let made = make(step);
+        *result = (enter_ns, now(), made);
         shared.steps_done += 1;
     }
     shared.after = read_smaps(&mut shared.texts[1]);
@@ -172,6 +227,17 @@ fn collect(shared: &Shared, steps: Vec<Step>) -> Outcome {
     Outcome {
         before: text(0, shared.before),
         after: text(1, shared.after),
-        done: steps.into_iter().zip(results).collect(),
+        taken_ns: shared.taken_ns,
+        done: steps
+            .into_iter()
+            .zip(results)
+            .map(|(step, (enter_ns, exit_ns, result))| MappingCall {
+                enter_ns,
+                exit_ns,
+                call: step.call,
+                args: step.args,
+                result: Some(result),
+            })
+            .collect(),
     }
 }

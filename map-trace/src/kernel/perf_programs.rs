@@ -1,0 +1,179 @@
+//! BPF programs that run on perf events: ends of faults, timer samples, hardware watchpoints.
+//!
+//! The events belong to the suspended child, count from its exec on and are inherited by its threads and
+//! children, so that nothing else on the machine pays for them.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::maps::Array;
+use aya::programs::PerfEvent;
+use map_trace_common::range::{MAX_RANGES, Range};
+use perf_event::events::{Breakpoint, Event, Software};
+use perf_event::{Builder, Counter};
+
+use super::counters::Inherit;
+use super::object::{Object, ObjectError, Shared};
+
+/// One minor fault in this many is measured: a prime, so that no pattern of a loop stays in step with it.
+pub const MINOR_PERIOD: u64 = 13;
+
+/// Why such an event could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PerfProgramError {
+    #[error("{0}")]
+    Object(#[from] ObjectError),
+    #[error("opening the event for {what} failed: {source}")]
+    Open {
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error("attaching the program for {what} failed: {source}")]
+    Attach {
+        what: &'static str,
+        source: io::Error,
+    },
+}
+
+/// Whose events.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    pub pid: u32,
+    pub inherit: Inherit,
+    /// Start with the program's exec; else at once.
+    pub at_exec: bool,
+}
+
+/// Open events; closing them detaches the programs.
+#[derive(Default)]
+pub struct PerfPrograms(Vec<Counter>);
+
+impl PerfPrograms {
+    /// Measures how long faults take: every major one, one in [`MINOR_PERIOD`] of the minor ones.
+    ///
+    /// # Errors
+    /// The events or the program were refused: stalls are then not known.
+    pub fn fault_ends(
+        &mut self,
+        object: &mut Object,
+        target: Target,
+    ) -> Result<(), PerfProgramError> {
+        let what = "the ends of faults";
+        for (name, event, period) in [
+            ("fault_end", Software::PAGE_FAULTS_MIN, MINOR_PERIOD),
+            ("fault_end_major", Software::PAGE_FAULTS_MAJ, 1),
+        ] {
+            let program = program(object, name)?;
+            let mut builder = builder(event, target, what)?;
+            builder.sample_period(period);
+            self.open(&builder, program, what)?;
+        }
+        Ok(())
+    }
+
+    /// Samples the ranges of the `RANGES` map `hertz` times a second of CPU time of each thread.
+    ///
+    /// # Errors
+    /// The event or the program was refused.
+    pub fn samples(
+        &mut self,
+        object: &mut Object,
+        target: Target,
+        hertz: u32,
+    ) -> Result<(), PerfProgramError> {
+        let what = "timer samples";
+        let program = program(object, "sample")?;
+        let mut builder = builder(Software::CPU_CLOCK, target, what)?;
+        // cpu-clock counts nanoseconds.
+        builder.sample_period(1_000_000_000 / u64::from(hertz.max(1)));
+        self.open(&builder, program, what)
+    }
+
+    /// Watches writes to `length` (1, 2, 4 or 8) bytes at `address`.
+    ///
+    /// # Errors
+    /// No debug register is free or there are none, or the program was refused.
+    pub fn watch(
+        &mut self,
+        object: &mut Object,
+        target: Target,
+        address: u64,
+        length: u64,
+    ) -> Result<(), PerfProgramError> {
+        let what = "a watchpoint";
+        let program = program(object, "watch")?;
+        let mut builder = builder(Breakpoint::write(address, length), target, what)?;
+        builder
+            .sample_period(1)
+            .exclude_kernel(false)
+            .sample(perf_event::SampleFlag::ADDR);
+        self.open(&builder, program, what)
+    }
+
+    fn open(
+        &mut self,
+        builder: &Builder<'_>,
+        program: i32,
+        what: &'static str,
+    ) -> Result<(), PerfProgramError> {
+        let mut counter = builder
+            .build()
+            .map_err(|source| PerfProgramError::Open { what, source })?;
+        counter
+            .set_bpf(program)
+            .map_err(|source| PerfProgramError::Attach { what, source })?;
+        self.0.push(counter);
+        Ok(())
+    }
+}
+
+fn builder<'a>(
+    event: impl Event + 'a,
+    target: Target,
+    what: &'static str,
+) -> Result<Builder<'a>, PerfProgramError> {
+    let pid = libc::pid_t::try_from(target.pid).map_err(|_| PerfProgramError::Open {
+        what,
+        source: io::ErrorKind::InvalidInput.into(),
+    })?;
+    let mut builder = Builder::new(event);
+    builder
+        .observe_pid(pid)
+        .any_cpu()
+        .include_kernel()
+        .include_hv()
+        .inherit(true)
+        .inherit_thread(target.inherit == Inherit::Threads)
+        .enable_on_exec(target.at_exec)
+        .enabled(!target.at_exec);
+    Ok(builder)
+}
+
+/// The descriptor of a perf-event program, loaded when it is not yet.
+fn program(object: &mut Object, name: &'static str) -> Result<i32, PerfProgramError> {
+    let program: &mut PerfEvent = object.program(name)?;
+    let refused = |why: aya::programs::ProgramError| ObjectError::Program {
+        name,
+        why: why.to_string(),
+    };
+    if program.fd().is_err() {
+        program.load().map_err(refused)?;
+    }
+    Ok(program.fd().map_err(refused)?.as_fd().as_raw_fd())
+}
+
+/// Tells the sampler which ranges to read.
+///
+/// # Errors
+/// The map could not be written.
+pub fn set_ranges(object: &mut Object, ranges: &[Range]) -> Result<(), ObjectError> {
+    let name = "RANGES";
+    let access = |why| ObjectError::MapAccess { name, why };
+    let mut map: Array<_, Shared<Range>> =
+        Array::try_from(object.map_mut(name)?).map_err(access)?;
+    // The last slot stays empty: it ends the list. Filled from the back, so that no half list is read.
+    for (index, range) in (0..MAX_RANGES - 1).zip(ranges).rev() {
+        map.set(index, Shared(*range), 0).map_err(access)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Whom a session follows: a child that has not started yet, or processes that run already.
+
+use crate::error::{Error, Result};
+use crate::kernel::counters::{Counters, Inherit};
+use crate::kernel::perf_programs::{PerfPrograms, Target};
+use crate::kernel::side_band::SideBand;
+use crate::model::summary::PerfWitness;
+use crate::target::procfs::{ProcError, Process};
+
+use super::instrument::{self, Instrument};
+use super::pipeline::Pipeline;
+
+/// Whom to follow.
+pub enum Subject<'a> {
+    /// A suspended child; its events count from its exec on.
+    Child { pid: u32, argv: Vec<String> },
+    /// Running processes; their events count from now on.
+    Running(&'a [Process]),
+}
+
+/// Opens processes by pid.
+///
+/// # Errors
+/// 125 when one is not there.
+pub fn open(pids: &[u32]) -> Result<Vec<Process>> {
+    let open = |&pid: &u32| Process::open(pid).map_err(|why| cannot(pid, &why));
+    pids.iter().map(open).collect()
+}
+
+fn cannot(pid: u32, why: &ProcError) -> Error {
+    Error::failed(format!("cannot attach to process {pid}"), why)
+}
+
+impl Subject<'_> {
+    /// The pid of the child, if it is one.
+    pub const fn child(&self) -> Option<u32> {
+        match self {
+            Self::Child { pid, .. } => Some(*pid),
+            Self::Running(_) => None,
+        }
+    }
+
+    /// The command line, of the first process when they run already.
+    pub fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Child { argv, .. } => argv.clone(),
+            Self::Running(processes) => {
+                let first = processes
+                    .first()
+                    .and_then(|process| process.arguments().ok());
+                let words = first.unwrap_or_default();
+                words
+                    .iter()
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .collect()
+            }
+        }
+    }
+
+    /// The pids of processes that run already.
+    pub fn attached(&self) -> Vec<u32> {
+        match self {
+            Self::Child { .. } => Vec::new(),
+            Self::Running(processes) => processes.iter().map(Process::pid).collect(),
+        }
+    }
+
+    /// Threads to open perf events on.
+    ///
+    /// # Errors
+    /// 125 when a process is gone.
+    pub fn threads(&self, inherit: Inherit) -> Result<Vec<Target>> {
+        let target = |pid| Target {
+            pid,
+            inherit,
+            at_exec: false,
+        };
+        match self {
+            Self::Child { pid, .. } => Ok(vec![target(*pid)]),
+            Self::Running(processes) => {
+                let mut targets = Vec::new();
+                for process in *processes {
+                    let threads = process
+                        .threads()
+                        .map_err(|why| cannot(process.pid(), &why))?;
+                    targets.extend(threads.into_iter().map(target));
+                }
+                Ok(targets)
+            }
+        }
+    }
+
+    /// Registers everyone with the programs and the pipeline. Returns the blind window: how long the oldest
+    /// of them ran before anyone watched, nanoseconds.
+    ///
+    /// # Errors
+    /// 125 when a process is gone or the map is full.
+    pub fn begin(
+        &self,
+        instrument: &mut Instrument,
+        pipeline: &mut Pipeline,
+        start_ns: u64,
+    ) -> Result<u64> {
+        match self {
+            Self::Child { pid, .. } => {
+                instrument.register(*pid, false)?;
+                pipeline.follow(*pid, start_ns);
+                Ok(0)
+            }
+            Self::Running(processes) => {
+                let mut blind_ns = 0;
+                for process in *processes {
+                    blind_ns = blind_ns.max(begin_running(process, instrument, pipeline)?);
+                }
+                Ok(blind_ns)
+            }
+        }
+    }
+}
+
+/// Registers a running process, then reads its mappings: what changes in between is replayed over them.
+fn begin_running(
+    process: &Process,
+    instrument: &mut Instrument,
+    pipeline: &mut Pipeline,
+) -> Result<u64> {
+    let pid = process.pid();
+    let gone = |why: ProcError| cannot(pid, &why);
+    instrument
+        .object
+        .register_running(pid, &crate::kernel::object::text_bounds(pid))
+        .map_err(|why| instrument::refused(&why))?;
+    pipeline.follow(pid, super::clock::now_ns());
+    let maps = process.maps().map_err(gone)?;
+    pipeline
+        .spaces
+        .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::clock::now_ns())
+        .map_err(|why| Error::failed(format!("cannot attach to process {pid}"), why))?;
+    let started = process.start_boottime_ns().map_err(gone)?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now_ns = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or(0);
+    Ok(now_ns.saturating_sub(started))
+}
+
+/// The perf events of a session.
+#[derive(Default)]
+pub struct Events {
+    pub side_band: Option<SideBand>,
+    counters: Vec<Counters>,
+    pub programs: PerfPrograms,
+}
+
+impl Events {
+    /// Opens what must be there before anyone is registered.
+    ///
+    /// # Errors
+    /// 125 when a process is gone.
+    pub fn open(
+        subject: &Subject<'_>,
+        inherit: Inherit,
+        instrument: &mut Instrument,
+    ) -> Result<Self> {
+        let mut events = Self::default();
+        let at_exec = subject.child().is_some();
+        events.side_band = match subject {
+            Subject::Child { pid, .. } => SideBand::at_exec(*pid).ok(),
+            Subject::Running(_) => SideBand::system_wide().ok(),
+        };
+        for target in subject.threads(inherit)? {
+            let target = Target { at_exec, ..target };
+            // Without them the trace says that durations are not known.
+            let _no_stalls = events.programs.fault_ends(&mut instrument.object, target);
+        }
+        Ok(events)
+    }
+
+    /// Opens the counters of the perf witness, as late as possible. Without a
+    /// witness the run is not balanced, and says so.
+    pub fn count(&mut self, subject: &Subject<'_>, inherit: Inherit) {
+        let opened: Vec<_> = match subject {
+            Subject::Child { pid, .. } => vec![Counters::at_exec(*pid, inherit)],
+            Subject::Running(processes) => processes
+                .iter()
+                .map(|process| Counters::attach(process, inherit))
+                .collect(),
+        };
+        self.counters = opened
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap_or_default();
+    }
+
+    /// The perf witness, when every counter could be read.
+    pub fn read(&mut self) -> Option<PerfWitness> {
+        let mut sum = PerfWitness::default();
+        for counters in &mut self.counters {
+            let one = counters.read().ok()?;
+            sum.page_faults += one.page_faults;
+            sum.minor_faults += one.minor_faults;
+            sum.major_faults += one.major_faults;
+        }
+        (!self.counters.is_empty()).then_some(sum)
+    }
+}
