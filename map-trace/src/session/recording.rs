@@ -31,11 +31,6 @@ impl Recording {
         self.judge.line(self.lines, line);
     }
 
-    /// Hands buffered lines to the system.
-    pub fn flush(&mut self) {
-        self.recorder.flush();
-    }
-
     /// Ends with the footer and the verdicts.
     pub fn finish(self, footer: FooterLine) -> Recorded {
         let mut judge = self.judge;

@@ -171,7 +171,8 @@ fn a_calibration_that_failed_voids_entries_and_causes_in_both_directions() {
         "page_fault where cause=protection == 0",
         "page_fault where cause=first_touch == 0",
     ];
-    let damages: [(&str, fn(&mut Session)); 3] = [
+    type Damage = (&'static str, fn(&mut Session));
+    let damages: [Damage; 3] = [
         ("could not be read", |run| {
             run.footer.calibration.usable = false
         }),
