@@ -77,17 +77,22 @@ fn threads_that_meet_at_a_page_both_fault_and_one_of_them_for_nothing() {
 }
 
 #[test]
-fn a_fault_on_a_processors_old_copy_of_an_entry_is_spurious_and_there_is_no_other() {
-    let traced = traced("stale_tlb", &["200"]);
+fn faults_on_a_processors_old_copies_of_entries_are_spurious() {
+    let traced = traced("stale_tlb", &["16", "10"]);
     let spurious = traced.said.number("spurious");
-    let expected = [(Cause::FirstTouch, 1), (Cause::Spurious, spurious)];
-    let expected = expected.into_iter().filter(|(_, count)| *count > 0);
-    assert_eq!(causes(&traced), expected.collect());
-    // The entry had the right back when the call returned.
-    let calls = traced
-        .trace
-        .calls_in(EventKind::Mprotect, traced.said.range());
-    assert_eq!(calls.len(), 400);
+    // A processor may look again by itself, and an interrupt may have emptied its copies.
+    assert!((1..=160).contains(&spurious), "{spurious} of 160");
+    let expected = [
+        (Cause::FirstTouch, 16),
+        (Cause::AnonCow, 160),
+        (Cause::Spurious, spurious),
+    ];
+    assert_eq!(causes(&traced), BTreeMap::from(expected));
+    for fault in traced.trace.faults_in(traced.said.range()) {
+        let pte = fault.pte.expect("the entry was read");
+        let allows = pte.present && pte.writable;
+        assert_eq!(allows, fault.cause == Cause::Spurious, "{pte:?}");
+    }
 }
 
 #[test]
