@@ -21,4 +21,6 @@ pub struct Process {
     pub pgd: u64,
     /// 1 when the last thread has ended.
     pub exited: u64,
+    /// 1 once it has registered memory with userfaultfd.
+    pub userfaultfd: u64,
 }

@@ -12,6 +12,7 @@ mod page_fault;
 mod pte_sample;
 mod signal;
 mod stack;
+mod userfaultfd;
 mod watch_hit;
 
 pub use aggregate::{Aggregate, AggregateKey, AggregateValue, pte_class};
@@ -24,6 +25,7 @@ pub use page_fault::PageFaultRecord;
 pub use pte_sample::PteSampleRecord;
 pub use signal::SignalRecord;
 pub use stack::StackRecord;
+pub use userfaultfd::UserfaultfdRecord;
 pub use watch_hit::WatchHitRecord;
 
 /// Kinds of record; the value of [`Header::kind`] and the index of `counters::Counters::kinds`.
@@ -48,6 +50,8 @@ pub mod kind {
     pub const COUNT: usize = 16;
     /// The end of a page fault; belongs to an event, is none itself.
     pub const FAULT_END: u32 = 16;
+    /// A registration with userfaultfd; for the replay of mappings, not an event, so not counted as one.
+    pub const USERFAULTFD: u32 = 32;
 }
 
 /// Bits of [`Header::flags`].

@@ -13,7 +13,7 @@ use crate::settings::setting;
 use crate::{stack, task};
 
 /// No wake-up per record: user space polls; a forced wake-up costs 6 us.
-const FLAGS: u64 = BPF_RB_NO_WAKEUP as u64;
+pub const FLAGS: u64 = BPF_RB_NO_WAKEUP as u64;
 /// `BPF_RB_AVAIL_DATA`: bytes not yet consumed.
 const AVAILABLE_DATA: u64 = 0;
 

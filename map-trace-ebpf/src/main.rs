@@ -17,6 +17,7 @@ mod probe;
 mod settings;
 mod stack;
 mod task;
+mod userfaultfd;
 
 /// The helpers used (ring buffer, probe_read) need a GPL-compatible licence.
 #[unsafe(link_section = "license")]

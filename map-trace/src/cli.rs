@@ -3,6 +3,7 @@
 //! A new subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 
 mod attach;
+mod check;
 mod color;
 mod completions;
 mod diff;
@@ -14,6 +15,7 @@ mod man;
 mod print;
 mod record;
 mod report;
+mod rules;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
+    Check(check::CheckArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
@@ -63,6 +66,7 @@ impl Command {
         match self {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
+            Self::Check(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),

@@ -5,7 +5,7 @@ use std::mem::{offset_of, size_of};
 use map_trace_common::limits::MAX_FRAMES;
 use map_trace_common::record::{
     ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord,
-    PteSampleRecord, SignalRecord, StackRecord, WatchHitRecord, kind,
+    PteSampleRecord, SignalRecord, StackRecord, UserfaultfdRecord, WatchHitRecord, kind,
 };
 
 /// Why bytes are not a record.
@@ -37,6 +37,7 @@ pub enum Record {
     FaultEnd(FaultEndRecord),
     PteSample(PteSampleRecord),
     WatchHit(WatchHitRecord),
+    Userfaultfd(UserfaultfdRecord),
     Stack(Box<StackBytes>),
 }
 
@@ -80,6 +81,8 @@ unsafe impl Plain for FaultEndRecord {}
 unsafe impl Plain for PteSampleRecord {}
 // SAFETY: as above.
 unsafe impl Plain for WatchHitRecord {}
+// SAFETY: as above.
+unsafe impl Plain for UserfaultfdRecord {}
 
 /// The first `size_of::<T>()` bytes as a `T`.
 fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
@@ -114,6 +117,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::FAULT_END => Record::FaultEnd(exact(kind, bytes)?),
         kind::PTE_SAMPLE => Record::PteSample(exact(kind, bytes)?),
         kind::WATCH_HIT => Record::WatchHit(exact(kind, bytes)?),
+        kind::USERFAULTFD => Record::Userfaultfd(exact(kind, bytes)?),
         kind::STACK => Record::Stack(Box::new(stack(&header, bytes)?)),
         other => return Err(DecodeError::Kind(other)),
     })
@@ -189,7 +193,7 @@ mod tests {
         };
         PageFaultRecord {
             header,
-            address: 0xc000_4020_00,
+            address: 0x00c0_0040_2000,
             error_code: 7,
             ..Default::default()
         }
@@ -218,7 +222,7 @@ mod tests {
         };
         assert_eq!(
             (record.address, record.error_code, record.header.tid),
-            (0xc000_4020_00, 7, 43)
+            (0x00c0_0040_2000, 7, 43)
         );
     }
 
@@ -288,7 +292,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), kind in 0u32..20) {
+        fn any_bytes_decode_or_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..1500), kind in 0u32..40) {
             if let Some(head) = bytes.get_mut(..4) {
                 head.copy_from_slice(&kind.to_ne_bytes());
             }

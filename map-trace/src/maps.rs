@@ -110,6 +110,31 @@ impl Tables {
     /// - `runtime` too when no operation is there and the runtime is at its own work, or nothing but
     ///   runtime functions is on the stack. Else `none`. A frame without a name is no runtime function.
     pub fn attribute(&self, frames: &[Frame]) -> Attribution {
+        self.walk(frames).judge()
+    }
+
+    /// Every operation and region a stack (innermost frame first) is part of, innermost first: with the two
+    /// of [`attribute`](Self::attribute) those between them. `runtime` alone, or `none` alone, where it says so.
+    pub fn all(&self, frames: &[Frame]) -> Vec<Operation> {
+        let mut seen = self.walk(frames);
+        let between = std::mem::take(&mut seen.all);
+        let Attribution {
+            operation,
+            sub_operation,
+        } = seen.judge();
+        if operation == Operation::Runtime {
+            return vec![operation];
+        }
+        let mut all: Vec<Operation> = sub_operation.into_iter().collect();
+        for one in between.into_iter().chain([operation]) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        all
+    }
+
+    fn walk(&self, frames: &[Frame]) -> Seen {
         let mut seen = Seen::default();
         for frame in frames {
             match frame.function.as_deref() {
@@ -118,7 +143,20 @@ impl Tables {
                 None => seen.user = true,
             }
         }
-        seen.judge()
+        seen
+    }
+
+    /// The region a function is in.
+    pub fn region(&self, function: &str) -> Option<&Operation> {
+        let plain = plain(function);
+        let matches = |glob: &Glob| glob.matches(function) || glob.matches(&plain);
+        let found = self.regions.iter().find(|(glob, _)| matches(glob));
+        found.map(|(_, region)| region)
+    }
+
+    /// Whether there is any region.
+    pub fn has_regions(&self) -> bool {
+        !self.regions.is_empty()
     }
 
     fn class(&self, name: &str) -> Class {
@@ -153,7 +191,7 @@ impl Tables {
             operation: among(&self.user)
                 .or_else(literal)
                 .or_else(|| among(&self.globs)),
-            region: among(&self.regions),
+            region: self.region(name).cloned(),
             kind: kind(name),
         }
     }
@@ -164,6 +202,8 @@ impl Tables {
 struct Seen {
     innermost: Option<Operation>,
     outermost: Option<Operation>,
+    /// Each once, innermost first.
+    all: Vec<Operation>,
     region: bool,
     /// The runtime's own work, and whether it stood inside every operation.
     noise: bool,
@@ -188,6 +228,9 @@ impl Seen {
         let operation = class.operation.filter(|o| *o != Operation::Runtime);
         for found in [operation, class.region].into_iter().flatten() {
             self.innermost.get_or_insert_with(|| found.clone());
+            if !self.all.contains(&found) {
+                self.all.push(found.clone());
+            }
             self.outermost = Some(found);
         }
     }

@@ -17,6 +17,7 @@ pub mod schema;
 mod screen;
 mod table;
 pub mod text;
+pub mod verdicts;
 
 #[cfg(test)]
 mod samples;

@@ -3,6 +3,7 @@
 mod aggregates;
 mod calls;
 mod clock;
+mod controls;
 mod faults;
 mod footer;
 mod instrument;
@@ -17,8 +18,10 @@ pub mod outcome;
 mod pipeline;
 mod processes;
 mod progress;
+mod recording;
 pub mod settings;
 mod stacks;
+mod userfaultfd;
 mod watched;
 
 pub use live::{attach, run};

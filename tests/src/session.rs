@@ -46,6 +46,11 @@ impl Session {
         Self::new("run").argument(program)
     }
 
+    /// `map-trace check` on a program, its trace and summary saved.
+    pub fn check(program: impl AsRef<OsStr>) -> Self {
+        Self::new("check").argument(program)
+    }
+
     /// `map-trace attach` on processes.
     pub fn attach(pids: &[u32]) -> Self {
         let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
@@ -258,6 +263,9 @@ impl Traced {
                 "operations do not add up to the total of {kind}"
             );
         }
+        assert_eq!(summary.controls.len(), 10, "{:?}", summary.controls);
+        let exact = summary.controls.iter().all(|control| control.passed);
+        assert!(exact, "controls: {:?}", summary.controls);
         assert!(!summary.cut_short && summary.stopped_early.is_none());
         self.same_in_trace();
         self

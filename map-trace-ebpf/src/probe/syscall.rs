@@ -9,7 +9,7 @@ use crate::emit::{self, Group};
 use crate::maps::{CALLS, Cpu, PendingCall, Process};
 use crate::settings::setting;
 use crate::task::{self, PtRegs, Tracepoint};
-use crate::{atomic, pagewalk, stack};
+use crate::{atomic, pagewalk, stack, userfaultfd};
 
 programs!("sys_enter", sys_enter, sys_enter_raw, enter);
 programs!("sys_exit", sys_exit, sys_exit_raw, exit);
@@ -170,7 +170,12 @@ fn arguments<C: Tracepoint>(ctx: &C, regs: u64) -> [u64; 6] {
 #[inline(always)]
 fn exit<C: Tracepoint>(ctx: &C) {
     let regs = task::argument(ctx, 0);
-    let Some(kind) = kind_of(ctx.register(regs, offset_of!(PtRegs, orig_ax))) else {
+    let number = ctx.register(regs, offset_of!(PtRegs, orig_ax));
+    if userfaultfd::concerns(ctx, regs, number) {
+        userfaultfd::returned(ctx, regs, number);
+        return;
+    }
+    let Some(kind) = kind_of(number) else {
         return;
     };
     let pid_tgid = task::pid_tgid();

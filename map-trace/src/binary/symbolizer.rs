@@ -151,6 +151,13 @@ impl Symbolizer {
         found
     }
 
+    /// The binaries that are open now: those of recent stacks.
+    pub fn binaries(&self) -> Vec<Arc<Binary>> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let binaries = opened.binaries.iter();
+        binaries.map(|(_, binary)| Arc::clone(binary)).collect()
+    }
+
     /// The vDSO of the running kernel.
     pub fn vdso(&self) -> Option<Arc<Binary>> {
         self.vdso.get_or_init(super::vdso).clone()

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::color::When;
-use super::{print, values};
+use super::{print, rules, values};
+use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
+use crate::maps::user;
+use crate::model;
 use crate::output::{self, View};
 use crate::session::RunOutcome;
 use crate::session::settings::{
-    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, RuleSettings, ScreenSettings,
-    StopSettings, SummaryPlace, Watch, WatchRange,
+    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, ScreenSettings, StopSettings,
+    SummaryPlace, Watch, WatchRange,
 };
 use crate::trace::OutputFile;
 
@@ -123,6 +126,64 @@ impl ScreenArgs {
 }
 
 impl RecordArgs {
+    /// The first option that was given and means something only while recording.
+    pub fn only_recording(&self) -> Option<&'static str> {
+        let given = [
+            (self.output.is_some(), "--output"),
+            (self.summary.is_some(), "--summary"),
+            (self.operations.is_some(), "--operations"),
+            (!matches!(self.census, LevelArg::Sample), "--census"),
+            (!matches!(self.pte, LevelArg::Sample), "--pte"),
+            (!self.watch.is_empty(), "--watch"),
+            (!self.watch_range.is_empty(), "--watch-range"),
+            (self.sample_rate != DEFAULT_SAMPLE_HZ, "--sample-rate"),
+            (self.detail != Detail::default(), "--detail"),
+            (self.follow_forks != YesNo::Yes, "--follow-forks"),
+            (self.duration.is_some(), "--duration"),
+            (self.max_events.is_some(), "--max-events"),
+            (self.show_physical, "--show-physical"),
+        ];
+        given
+            .into_iter()
+            .find(|(given, _)| *given)
+            .map(|(_, option)| option)
+    }
+
+    /// The claims, of a trace that has `recorded` regions already; and the regions that are new.
+    pub fn claims_over(
+        &self,
+        recorded: &[user::Region],
+    ) -> Result<(Vec<Claim>, Vec<user::Region>)> {
+        let mut new = Vec::new();
+        for region in &self.region {
+            let text = format!("{}={}", region.name, region.pattern);
+            let region = user::Region::parse(&text).map_err(|why| Error::usage("--region", why))?;
+            match recorded.iter().find(|known| known.name == region.name) {
+                Some(known) if *known == region => {}
+                Some(known) => {
+                    let why = format!("the trace has it as {}", known.pattern.as_str());
+                    return Err(Error::usage(format!("--region {}", region.name), why));
+                }
+                None => new.push(region),
+            }
+        }
+        let names: Vec<_> = recorded
+            .iter()
+            .chain(&new)
+            .map(|region| region.name.clone())
+            .collect();
+        Ok((rules::read(&self.claims, &self.expect, &names)?, new))
+    }
+
+    /// Whether colours are wanted on a stream.
+    pub fn color_on(&self, stream: &impl std::io::IsTerminal) -> bool {
+        self.screen.color.decide(stream)
+    }
+
+    pub const fn is_quiet(&self) -> bool {
+        self.screen.quiet
+    }
+
     /// Checks what the options say together.
     pub fn resolve(self) -> Result<RecordSettings> {
         if self.watch.len() > 4 {
@@ -150,13 +211,15 @@ impl RecordArgs {
             let why = "trace and summary cannot be one file";
             return Err(Error::usage(output.display().to_string(), why));
         }
+        let regions: Vec<_> = self
+            .region
+            .iter()
+            .map(|region| region.name.clone())
+            .collect();
         Ok(RecordSettings {
             output: self.output,
             summary,
-            rules: RuleSettings {
-                claims: self.claims,
-                expect: self.expect,
-            },
+            claims: rules::read(&self.claims, &self.expect, &regions)?,
             regions: self.region,
             operations: self.operations,
             census: self.census.into(),
@@ -219,19 +282,38 @@ impl Results {
 
     /// Prints and saves what a recording came to; the exit status of the whole.
     pub fn deliver(self, outcome: &RunOutcome) -> Result<ExitCode> {
+        let wanted = self.wants_screen();
+        self.deliver_as(outcome, |summary, view| {
+            if wanted {
+                print::to_stderr(&output::text::render(summary, view));
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether anything is to be printed on stderr.
+    pub const fn wants_screen(&self) -> bool {
+        !self.screen.quiet && !matches!(self.summary, Summary::Stdout)
+    }
+
+    /// The same with another screen than the usual one.
+    pub fn deliver_as(
+        self,
+        outcome: &RunOutcome,
+        show: impl FnOnce(&model::summary::Summary, &View<'_>) -> Result<()>,
+    ) -> Result<ExitCode> {
         let view = View {
             color: self.screen.color,
             saved: outcome.saved.as_ref(),
         };
-        if !self.screen.quiet && !matches!(self.summary, Summary::Stdout) {
-            print::to_stderr(&output::text::render(&outcome.summary, &view));
-        }
+        let shown = show(&outcome.summary, &view);
         let document = || output::json::render(&outcome.summary, &view);
         let written = match self.summary {
             Summary::Nowhere => Ok(()),
             Summary::Stdout => print::to_stdout(&document()),
             Summary::File(mut file) => file.fill(&document()).map_err(Error::from),
         };
+        let written = shown.and(written);
         let Some(problem) = &outcome.problem else {
             return written.map(|()| outcome.status.exit_code());
         };

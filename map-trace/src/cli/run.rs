@@ -31,22 +31,36 @@ pub struct RunArgs {
 /// The program to start and who it runs as.
 #[derive(Debug, Args)]
 pub struct ProgramArgs {
-    /// Run the program as this user [default: the caller of sudo, else root]
-    #[arg(short, long, value_name = "NAME")]
-    user: Option<String>,
-    /// Keep root for the program
-    #[arg(long, conflicts_with = "user")]
-    as_root: bool,
+    #[command(flatten)]
+    who: WhoArgs,
     /// The program and its arguments
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "PROGRAM",
           value_hint = ValueHint::CommandWithArguments)]
     program: Vec<OsString>,
 }
 
+/// Who the program runs as.
+#[derive(Debug, Args)]
+pub struct WhoArgs {
+    /// Run the program as this user [default: the caller of sudo, else root]
+    #[arg(short, long, value_name = "NAME")]
+    user: Option<String>,
+    /// Keep root for the program
+    #[arg(long, conflicts_with = "user")]
+    as_root: bool,
+}
+
 impl ProgramArgs {
     /// Checks that there is something to start.
     pub fn resolve(self) -> Result<ProgramSettings> {
-        let mut words = self.program.into_iter();
+        self.who.resolve(self.program)
+    }
+}
+
+impl WhoArgs {
+    /// Checks that there is something to start, and somebody to start it as.
+    pub fn resolve(self, program: Vec<OsString>) -> Result<ProgramSettings> {
+        let mut words = program.into_iter();
         let program = words.next().unwrap_or_default();
         if program.is_empty() {
             // execve(2) knows no file without a name either; env(1) ends like this too.

@@ -86,17 +86,20 @@ fn an_unknown_option_before_the_program_is_a_mistake_and_no_program() {
 
 #[test]
 fn every_option_arrives_in_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let claims = folder.path().join("claims.toml");
+    std::fs::write(&claims, "[[claim]]\nid = \"a\"\nrule = \"mmap == 0\"\n").unwrap();
     let settings = run(&[
         "-o",
         "t.zst",
         "--summary",
         "-",
         "--claims",
-        "a",
-        "--claims",
-        "b",
+        claims.to_str().unwrap(),
         "--expect",
-        "r",
+        "mprotect during hot == 0",
+        "--expect",
+        "signal == 0",
         "--region",
         "hot=main.*",
         "--operations",
@@ -133,7 +136,12 @@ fn every_option_arrives_in_the_settings() {
     let record = settings.record;
     assert_eq!(record.output, Some("t.zst".into()));
     assert_eq!(record.summary, Some(SummaryPlace::Stdout));
-    assert_eq!(record.rules.claims.len() + record.rules.expect.len(), 3);
+    let ids: Vec<_> = record
+        .claims
+        .iter()
+        .map(|claim| claim.id.as_str())
+        .collect();
+    assert_eq!(ids, ["expect-1", "expect-2", "a"]);
     assert_eq!(record.regions.len(), 1);
     assert_eq!(record.operations, Some("ops.toml".into()));
     assert_eq!((record.census, record.pte), (Level::Off, Level::Full));

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::Fold;
 use crate::model::TraceLine;
 use crate::model::header::{FooterLine, HeaderLine};
-use crate::model::summary::Summary;
+use crate::model::summary::{Claim, Summary};
 use crate::trace::{OutputFile, SavedTrace, TraceFile, TraceWriter, WriteError};
 
 /// A recording under way: each line goes into the summary and, if one is wanted, into the trace file.
@@ -50,11 +50,23 @@ impl<W: Write> Recorder<W> {
     }
 
     /// Ends with the footer.
-    pub fn finish(mut self, footer: &FooterLine) -> Recorded {
-        self.fold.footer(footer);
+    pub fn finish(self, footer: &FooterLine) -> Recorded {
+        self.conclude(footer.clone(), |_| footer.claims.clone())
+    }
+
+    /// Ends with the footer and what `judge` makes of the summary, which is then in both.
+    pub fn conclude(
+        mut self,
+        mut footer: FooterLine,
+        judge: impl FnOnce(&Summary) -> Vec<Claim>,
+    ) -> Recorded {
+        self.fold.footer(&footer);
+        let mut summary = self.fold.finish();
+        footer.claims = judge(&summary);
+        summary.claims.clone_from(&footer.claims);
         Recorded {
-            saved: self.writer.map(|writer| writer.finish(footer)),
-            summary: self.fold.finish(),
+            saved: self.writer.map(|writer| writer.finish(&footer)),
+            summary,
         }
     }
 }

@@ -8,6 +8,7 @@ use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use map_trace_common::calibrate::Calibrate;
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::process::Process;
+use map_trace_common::record::Aggregate;
 use map_trace_common::settings::Settings;
 
 use super::probe_table::{PROBES, ProbeRow};
@@ -216,6 +217,35 @@ impl Object {
         let mut processes: HashMap<_, u32, Shared<Process>> =
             HashMap::try_from(self.map_mut(name)?).map_err(access)?;
         processes.insert(tgid, Shared(process), 0).map_err(access)
+    }
+
+    /// Forgets processes that have ended and everything that was told apart by group or stack so far: what
+    /// comes next is as if nothing had been recorded. The counters stay.
+    pub fn forget(&mut self, processes: &[u32]) -> Result<(), ObjectError> {
+        let access = |name| move |why| ObjectError::MapAccess { name, why };
+        let name = "PROCESSES";
+        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let mut known: HashMap<_, u32, Shared<Process>> =
+            HashMap::try_from(map).map_err(access(name))?;
+        for tgid in processes {
+            let _not_there = known.remove(tgid);
+        }
+        self.clear::<Shared<Aggregate>>("AGGREGATES")?;
+        self.clear::<u64>("GROUPS")?;
+        self.clear::<u32>("STACKS")
+    }
+
+    /// Empties a map with 64-bit keys.
+    fn clear<V: aya::Pod>(&mut self, name: &'static str) -> Result<(), ObjectError> {
+        let access = |why| ObjectError::MapAccess { name, why };
+        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let mut map: HashMap<_, u64, V> = HashMap::try_from(map).map_err(access)?;
+        let keys: Vec<_> = map.keys().collect::<Result<_, _>>().map_err(access)?;
+        for key in keys {
+            // An LRU map may have dropped it meanwhile.
+            let _not_there = map.remove(&key);
+        }
+        Ok(())
     }
 
     /// Switches page-table walks on.

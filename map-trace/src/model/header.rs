@@ -101,6 +101,9 @@ pub struct FooterLine {
     pub claims: Vec<Claim>,
     /// How often each operation ran, by the operation's word, where it was counted.
     pub counts: BTreeMap<String, Count>,
+    /// Functions known to be in each `--region`: in the program and in libraries that were on some stack.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub regions: BTreeMap<String, u64>,
     /// Stopped by `--duration`, `--max-events` or a signal before the program ended.
     pub stopped_early: Option<String>,
     /// CPU time map-trace's programs took, where the kernel keeps it (nanoseconds).

@@ -33,5 +33,8 @@ pub struct StackLine {
     pub pid: u32,
     /// The walk stopped at its depth limit with frames left.
     pub truncated: bool,
+    /// Callers may be missing behind the innermost frame and those `restored` after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
     pub frames: Vec<Frame>,
 }

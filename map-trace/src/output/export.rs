@@ -4,7 +4,7 @@
 //! depends on the number of different stacks at most. A new format is one file here and one row in [`FORMATS`].
 
 mod folded;
-mod junit;
+pub(super) mod junit;
 mod perfetto;
 mod prometheus;
 mod speedscope;

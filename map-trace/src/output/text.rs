@@ -95,7 +95,7 @@ fn notes(summary: &Summary, airy: bool) -> Vec<Line> {
     }
 }
 
-fn saved_lines(summary: &Summary, saved: &SavedTrace) -> Vec<Line> {
+pub(super) fn saved_lines(summary: &Summary, saved: &SavedTrace) -> Vec<Line> {
     let path = clean(&saved.path.display().to_string());
     let saved = format!("  saved {path} ({})", bytes(saved.bytes));
     let top = summary.causes.iter().max_by_key(|(_, count)| **count);
@@ -209,7 +209,7 @@ fn aligned(head: &[String], rows: &[&Row]) -> Vec<Line> {
 }
 
 /// The remarks as `Evidence: a; b`, broken into lines that fit.
-fn belief_lines(summary: &Summary) -> Vec<Line> {
+pub(super) fn belief_lines(summary: &Summary) -> Vec<Line> {
     const INDENT: &str = "            ";
     let mut lines = Vec::new();
     let mut line = plain("  Evidence: ");

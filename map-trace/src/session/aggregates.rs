@@ -77,7 +77,11 @@ fn line(
         cause: classified.as_ref().map(|(cause, _)| *cause),
         cause_reason: classified.map(|(_, reason)| reason),
         signal: (event == EventKind::Signal).then(|| signal::name(key.code as i32)),
-        vma: place.vma.as_ref().map(crate::space::Vma::facts),
+        vma: place
+            .vma
+            .as_ref()
+            .filter(|_| place.certain)
+            .map(crate::space::Vma::facts),
         pte: (event == EventKind::PteSample)
             .then(|| sampled(key))
             .flatten(),

@@ -1,6 +1,12 @@
-//! Wall-clock time for people.
+//! The clock of the records, and wall-clock time for people.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// CLOCK_MONOTONIC, the clock of every record.
+pub fn now_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
 
 /// Now, RFC 3339 in UTC, to the second.
 pub fn utc_now() -> String {

@@ -21,6 +21,8 @@ pub struct Ending {
     pub executables: Vec<Executable>,
     pub calibration: Calibration,
     pub controls: Vec<Control>,
+    /// Functions known in each region.
+    pub regions: BTreeMap<String, u64>,
     pub stopped_early: Option<String>,
     /// What user space lost, or found lost.
     pub undecodable: u64,
@@ -48,6 +50,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         fault_codes: ending.totals.fault_codes_by_word(),
         executables: ending.executables,
         controls: ending.controls,
+        regions: ending.regions,
         calibration: ending.calibration,
         stopped_early: ending.stopped_early,
         ..FooterLine::default()
@@ -136,6 +139,7 @@ mod tests {
             executables: Vec::new(),
             calibration: Calibration::default(),
             controls: Vec::new(),
+            regions: BTreeMap::new(),
             stopped_early: None,
             undecodable: 0,
             unattributed: 0,

@@ -8,21 +8,26 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::clock::now_ns;
+use super::controls::{Controls, Proven};
 use super::footer::{self, Ending};
 use super::instrument::{Instrument, Wishes};
 use super::order::SLACK_NS;
 use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
+use super::recording::Recording;
 use super::settings::{Detail, Level, ProgramSettings, RecordSettings, RunSettings, User};
 use super::stacks::Stacks;
 use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options, watched};
+use crate::claim::Setup;
 use crate::error::{Error, Result};
-use crate::evidence::Recorder;
 use crate::kernel::counters::Inherit;
 use crate::kernel::perf_programs::{self, Target};
 use crate::kernel::{host, privilege, totals};
+use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
+use crate::model::Operation;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 use crate::model::summary::{RusageWitness, Status};
 use crate::target::identity::UserChoice;
@@ -96,28 +101,24 @@ fn command(program: &ProgramSettings) -> Command {
     }
 }
 
-/// Operation tables with the user's rows and regions.
-fn tables(settings: &RecordSettings) -> Result<Tables> {
-    let rows = match &settings.operations {
-        None => Vec::new(),
-        Some(path) => {
-            let name = path.display().to_string();
-            let what = || format!("cannot use operations {name}");
-            let text = std::fs::read_to_string(path).map_err(|why| Error::usage(what(), why))?;
-            user::parse_operations(&name, &text).map_err(|why| Error::usage(what(), why))?
-        }
+/// The user's rows of the operation tables.
+fn rows(settings: &RecordSettings) -> Result<Vec<(Glob, Operation)>> {
+    let Some(path) = &settings.operations else {
+        return Ok(Vec::new());
     };
+    let name = path.display().to_string();
+    let what = || format!("cannot use operations {name}");
+    let text = std::fs::read_to_string(path).map_err(|why| Error::usage(what(), why))?;
+    user::parse_operations(&name, &text).map_err(|why| Error::usage(what(), why))
+}
+
+/// Operation tables with the user's rows and regions.
+fn tables(settings: &RecordSettings, rows: Vec<(Glob, Operation)>) -> Result<Tables> {
     let regions = settings.regions.iter().map(|region| {
         user::Region::parse(&format!("{}={}", region.name, region.pattern))
             .map_err(|why| Error::usage("--region", why))
     });
     Ok(Tables::new(rows, &regions.collect::<Result<Vec<_>>>()?))
-}
-
-/// CLOCK_MONOTONIC, the clock of every record.
-pub(super) fn now_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// Why a recording stopped.
@@ -159,12 +160,14 @@ struct Session<'a> {
     start_ns: u64,
     blind_ns: u64,
     lost_mappings: u64,
+    proven: Proven,
 }
 
 impl<'a> Session<'a> {
     /// Loads and attaches everything and registers whom to follow.
     fn arm(settings: &'a RecordSettings, subject: Subject<'_>) -> Result<Self> {
-        let tables = tables(settings)?;
+        let rows = rows(settings)?;
+        let tables = tables(settings, rows.clone())?;
         let file = settings
             .output
             .as_deref()
@@ -180,6 +183,7 @@ impl<'a> Session<'a> {
             follow_forks: settings.follow_forks,
             stop_at_exec: watches(settings) && subject.child().is_some(),
         };
+        let controls = Controls::prepare(settings.follow_forks)?;
         let mut instrument = Instrument::prepare(wishes, &host)?;
         let inherit = if settings.follow_forks {
             Inherit::Children
@@ -187,6 +191,7 @@ impl<'a> Session<'a> {
             Inherit::Threads
         };
         let mut events = Events::open(&subject, inherit, &mut instrument)?;
+        let proven = controls.run(&mut instrument)?;
         // Orphans of the program come to us, so that their use can be added to the program's.
         let _without = wait::become_subreaper();
         let start_ns = now_ns();
@@ -200,10 +205,14 @@ impl<'a> Session<'a> {
             host,
             probes: instrument.object.probes().to_vec(),
             calibration: instrument.calibration.clone(),
-            options: options::options(settings),
+            options: options::options(settings, &rows),
             ..HeaderLine::default()
         };
-        let recorder = Recorder::begin(&header, file);
+        let claims = Setup {
+            claims: settings.claims.clone(),
+            regions: Vec::new(),
+        };
+        let recorder = Recording::begin(&header, file, claims);
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
         let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
@@ -221,6 +230,7 @@ impl<'a> Session<'a> {
             start_ns,
             blind_ns,
             lost_mappings: 0,
+            proven,
         })
     }
 
@@ -410,7 +420,7 @@ impl<'a> Session<'a> {
         let duration_ns = now_ns().saturating_sub(self.start_ns);
         let orphans =
             wait::reap_orphans(&self.pid.into_iter().collect::<Vec<_>>()).unwrap_or_default();
-        let totals = self.instrument.totals()?;
+        let totals = self.instrument.totals()?.since(&self.proven.before);
         self.drain();
         self.progress.finish();
         let mappings = match self.events.side_band {
@@ -440,7 +450,8 @@ impl<'a> Session<'a> {
             rusage,
             executables: finished.executables,
             calibration: self.instrument.recheck(),
-            controls: Vec::new(),
+            controls: self.proven.controls,
+            regions: finished.stacks.region_sizes(),
             stopped_early,
             undecodable: finished.trouble.undecodable,
             unattributed: finished.trouble.unattributed + held_back,
@@ -448,7 +459,7 @@ impl<'a> Session<'a> {
             mappings,
             received: self.received,
         });
-        let recorded = finished.recorder.finish(&footer);
+        let recorded = finished.recorder.finish(footer);
         let (saved, problem) = match recorded.saved {
             None => (None, None),
             Some(Ok(saved)) => (Some(saved), None),

@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::maps::pattern::Glob;
+use crate::model::Operation;
+
 use super::settings::{Detail, Level, RecordSettings};
 
 /// Options by their names on the command line, as given or defaulted.
-pub fn options(settings: &RecordSettings) -> BTreeMap<String, Value> {
+///
+/// Regions and the user's rows of the operation tables are there in full: whoever judges the trace later needs
+/// them.
+pub fn options(settings: &RecordSettings, rows: &[(Glob, Operation)]) -> BTreeMap<String, Value> {
     let detail = match settings.detail {
         Detail::All => json!("all"),
         Detail::Limit(limit) => json!(limit),
@@ -26,6 +32,13 @@ pub fn options(settings: &RecordSettings) -> BTreeMap<String, Value> {
         ("show_physical".to_owned(), json!(settings.show_physical)),
         ("regions".to_owned(), json!(regions)),
     ]);
+    if !rows.is_empty() {
+        let rows = rows.iter();
+        let rows: Vec<_> = rows
+            .map(|(pattern, operation)| format!("{}={operation}", pattern.as_str()))
+            .collect();
+        options.insert("operations".to_owned(), json!(rows));
+    }
     if let Some(duration) = settings.limits.duration {
         options.insert("duration_ns".to_owned(), json!(duration.as_nanos() as u64));
     }

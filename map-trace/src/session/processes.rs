@@ -130,11 +130,11 @@ fn begin_running(
         .object
         .register_running(pid, &crate::kernel::object::text_bounds(pid))
         .map_err(|why| instrument::refused(&why))?;
-    pipeline.follow(pid, super::live::now_ns());
+    pipeline.follow(pid, super::clock::now_ns());
     let maps = process.maps().map_err(gone)?;
     pipeline
         .spaces
-        .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::live::now_ns())
+        .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::clock::now_ns())
         .map_err(|why| Error::failed(format!("cannot attach to process {pid}"), why))?;
     let started = process.start_boottime_ns().map_err(gone)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::claim::Claim;
 use crate::model::Address;
 
 /// Settings of `map-trace run`.
@@ -51,7 +52,8 @@ pub struct RecordSettings {
     pub output: Option<PathBuf>,
     /// Where the summary document goes besides the screen.
     pub summary: Option<SummaryPlace>,
-    pub rules: RuleSettings,
+    /// Claims to judge at the end.
+    pub claims: Vec<Claim>,
     pub regions: Vec<Region>,
     /// TOML table of symbol pattern -> operation.
     pub operations: Option<PathBuf>,
@@ -68,15 +70,6 @@ pub struct RecordSettings {
     /// Keep frame numbers of page-table entries.
     pub show_physical: bool,
     pub screen: ScreenSettings,
-}
-
-/// Claims to judge at the end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RuleSettings {
-    /// TOML files of claims.
-    pub claims: Vec<PathBuf>,
-    /// Rules in short form, as given.
-    pub expect: Vec<String>,
 }
 
 /// When to stop before the program does.
@@ -169,7 +162,7 @@ impl Default for RecordSettings {
         Self {
             output: None,
             summary: None,
-            rules: RuleSettings::default(),
+            claims: Vec::new(),
             regions: Vec::new(),
             operations: None,
             census: Level::Sample,

@@ -1,6 +1,6 @@
 //! Interned stacks: each is named once, when the first event that has it is told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::modules::{self, JitMaps};
 use crate::binary::stack::RawStack;
@@ -82,6 +82,26 @@ impl Stacks {
         }
     }
 
+    /// Functions in each region, in the binaries that are open: a region without one can see nothing.
+    pub fn region_sizes(&self) -> BTreeMap<String, u64> {
+        let tables = &self.namer.tables;
+        let mut sizes = BTreeMap::new();
+        if !tables.has_regions() {
+            return sizes;
+        }
+        let mut take = |name: &str| {
+            if let Some(region) = tables.region(name) {
+                *sizes.entry(region.word().to_owned()).or_default() += 1;
+            }
+        };
+        for binary in self.namer.symbolizer.binaries() {
+            // Go's names have those of its functions among them.
+            binary.go_names(&mut take);
+            binary.functions(&mut |function| take(&function.name));
+        }
+        sizes
+    }
+
     /// The stack of an event, named with the process's mappings of this moment.
     pub fn of(&mut self, hash: u64, tgid: u32, spaces: &Spaces) -> StackOf {
         match self.entries.get_mut(&hash) {
@@ -160,6 +180,7 @@ impl Namer {
             id,
             pid: tgid,
             truncated: stack.truncated,
+            gap: symbolized.caller_unknown,
             frames: symbolized.frames,
         };
         (line, attribution)

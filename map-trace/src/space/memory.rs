@@ -278,6 +278,19 @@ impl Space {
         });
     }
 
+    /// What was registered with userfaultfd may be so no longer: its descriptor was closed here, and whether
+    /// another process holds a copy is not known.
+    pub fn doubt_userfaultfd(&mut self) {
+        let registered = self.vmas.iter().filter(|vma| vma.flags & flag::UFFD != 0);
+        let ranges: Vec<_> = registered.map(|vma| (vma.start, vma.end)).collect();
+        for (start, end) in ranges {
+            self.vmas.change(start, end, |mut vma| {
+                vma.doubt = true;
+                Some(vma)
+            });
+        }
+    }
+
     /// Private anonymous memory over whatever was there.
     pub(super) fn put_anonymous(&mut self, start: u64, end: u64, prot: Prot, ktime_ns: u64) {
         self.vmas.put(Vma::anonymous(start, end, prot, ktime_ns));

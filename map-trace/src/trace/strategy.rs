@@ -338,16 +338,21 @@ fn interned() -> impl Strategy<Value = TraceLine> {
             restored,
         },
     );
-    let stack = (any::<u64>(), any::<u32>(), any::<bool>(), vec(frame, 0..4)).prop_map(
-        |(id, pid, truncated, frames)| {
+    let stack = (
+        any::<u64>(),
+        any::<u32>(),
+        any::<[bool; 2]>(),
+        vec(frame, 0..4),
+    )
+        .prop_map(|(id, pid, [truncated, gap], frames)| {
             TraceLine::Stack(StackLine {
                 id,
                 pid,
                 truncated,
+                gap,
                 frames,
             })
-        },
-    );
+        });
     let string =
         (any::<u64>(), text()).prop_map(|(id, value)| TraceLine::String(StringLine { id, value }));
     prop_oneof![stack, string]

@@ -1,0 +1,345 @@
+//! Which fields an event's line has and what they hold, read off the types that write the lines.
+//!
+//! The schema is made from the same types as docs/schema/trace.schema.json, so a new field is known here without
+//! a word in another table.
+
+use std::sync::OnceLock;
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::Value as Json;
+
+use super::rule::Value;
+use super::words::{EventWord, hint};
+use crate::model::event::{
+    EventKind, ExecEvent, ExitEvent, ForkEvent, MemoryCallEvent, PageFaultEvent, PteSampleEvent,
+    SignalEvent, WatchHitEvent,
+};
+use crate::model::{Address, Prot, signal};
+
+/// Nesting of fields that is followed; the model's is three.
+const MAX_DEPTH: usize = 6;
+
+/// What a field holds, besides null.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Bool,
+    Number,
+    Address,
+    Prot,
+    /// One of these words.
+    Word(Vec<String>),
+    Text,
+}
+
+/// A field a rule may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub path: String,
+    pub holds: Holds,
+}
+
+/// The fields of an event; none when this version has no such lines and cannot know.
+pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
+    static FAULT: OnceLock<Vec<Field>> = OnceLock::new();
+    static CALL: OnceLock<Vec<Field>> = OnceLock::new();
+    static SIGNAL: OnceLock<Vec<Field>> = OnceLock::new();
+    static EXEC: OnceLock<Vec<Field>> = OnceLock::new();
+    static FORK: OnceLock<Vec<Field>> = OnceLock::new();
+    static EXIT: OnceLock<Vec<Field>> = OnceLock::new();
+    static SAMPLE: OnceLock<Vec<Field>> = OnceLock::new();
+    static WATCH: OnceLock<Vec<Field>> = OnceLock::new();
+    Some(match event.kind()? {
+        EventKind::PageFault => FAULT.get_or_init(of::<PageFaultEvent>),
+        EventKind::Mprotect
+        | EventKind::PkeyMprotect
+        | EventKind::Mmap
+        | EventKind::Munmap
+        | EventKind::Mremap
+        | EventKind::Brk
+        | EventKind::Madvise => CALL.get_or_init(of::<MemoryCallEvent>),
+        EventKind::Signal => SIGNAL.get_or_init(of::<SignalEvent>),
+        EventKind::Exec => EXEC.get_or_init(of::<ExecEvent>),
+        EventKind::Fork => FORK.get_or_init(of::<ForkEvent>),
+        EventKind::Exit => EXIT.get_or_init(of::<ExitEvent>),
+        EventKind::PteSample => SAMPLE.get_or_init(of::<PteSampleEvent>),
+        EventKind::WatchHit => WATCH.get_or_init(of::<WatchHitEvent>),
+    })
+}
+
+/// Checks a field and brings its value into the form that lines have.
+pub fn check(event: &EventWord, path: &str, value: Value) -> Result<Value, String> {
+    let Some(fields) = fields(event) else {
+        return Ok(address_form(value));
+    };
+    let Some(field) = fields.iter().find(|field| field.path == path) else {
+        let inside = fields.iter().find(|field| {
+            field
+                .path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('.'))
+        });
+        let hint = match inside {
+            Some(field) => format!("; it has parts, such as '{}'", field.path),
+            None => hint(path, fields.iter().map(|field| field.path.as_str())),
+        };
+        return Err(format!("{} has no field '{path}'{hint}", event.word));
+    };
+    if value == Value::Null {
+        return Ok(value);
+    }
+    value_of(&field.holds, value).map_err(|why| format!("{path} {why}"))
+}
+
+/// The value in the form the field has; why it has none.
+fn value_of(holds: &Holds, value: Value) -> Result<Value, String> {
+    let text = value_text(&value);
+    match (holds, value) {
+        (Holds::Bool, value @ Value::Bool(_)) | (Holds::Number, value @ Value::Number(_)) => {
+            Ok(value)
+        }
+        (Holds::Number, Value::Text(text)) if text.starts_with("0x") => text
+            .parse::<Address>()
+            .map(|address| Value::Number(address.0.into()))
+            .map_err(|_| format!("is a number, not '{text}'")),
+        (Holds::Address, Value::Text(text)) => text
+            .parse::<Address>()
+            .map(|address| Value::Text(address.to_string()))
+            .map_err(|_| format!("is an address such as 0x7f00, not '{text}'")),
+        (Holds::Prot, _) => match Prot::parse(&text) {
+            Some(prot) if text.len() == 3 => Ok(Value::Text(prot.to_string())),
+            _ => Err(format!("is a protection such as rw-, not '{text}'")),
+        },
+        (Holds::Word(words), _) if words.contains(&text) => Ok(Value::Text(text)),
+        (Holds::Word(words), _) => {
+            let hint = hint(&text, words.iter().map(String::as_str));
+            Err(format!("is never '{text}'{hint}"))
+        }
+        (Holds::Text, _) => Ok(Value::Text(text)),
+        (Holds::Bool, _) => Err(format!("is true or false, not '{text}'")),
+        (Holds::Number, _) => Err(format!("is a number, not '{text}'")),
+        (Holds::Address, _) => Err(format!("is an address such as 0x7f00, not '{text}'")),
+    }
+}
+
+/// The text a value was written as.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+/// For fields that nothing is known of: an address as lines have it.
+fn address_form(value: Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Text(match text.parse::<Address>() {
+            Ok(address) => address.to_string(),
+            Err(_) => text,
+        }),
+        value => value,
+    }
+}
+
+fn of<T: JsonSchema>() -> Vec<Field> {
+    let schema = SchemaGenerator::default().into_root_schema_for::<T>();
+    let root = schema.to_value();
+    let mut fields = Vec::new();
+    walk(&root, &root, String::new(), 0, &mut fields);
+    for field in &mut fields {
+        if field.path == "signal" {
+            let names = signal::RECORDED.into_iter().map(signal::name);
+            field.holds = Holds::Word(names.collect());
+        }
+    }
+    fields.sort_by(|a, b| a.path.cmp(&b.path));
+    fields.dedup_by(|a, b| a.path == b.path);
+    fields
+}
+
+/// Adds the fields of a schema, which is a part of `root`. Lists are no fields.
+fn walk(root: &Json, schema: &Json, path: String, depth: usize, fields: &mut Vec<Field>) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    if let Some(target) = schema.get("$ref").and_then(Json::as_str) {
+        if let Some(schema) = root.pointer(target.trim_start_matches('#')) {
+            walk(root, schema, path, depth + 1, fields);
+        }
+        return;
+    }
+    for several in ["anyOf", "allOf"] {
+        for one in schema
+            .get(several)
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+        {
+            walk(root, one, path.clone(), depth + 1, fields);
+        }
+    }
+    for (name, property) in schema
+        .get("properties")
+        .and_then(Json::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let dot = if path.is_empty() { "" } else { "." };
+        walk(
+            root,
+            property,
+            format!("{path}{dot}{name}"),
+            depth + 1,
+            fields,
+        );
+    }
+    if let Some(holds) = leaf(schema).filter(|_| !path.is_empty()) {
+        fields.push(Field { path, holds });
+    }
+}
+
+/// What a schema without parts holds.
+fn leaf(schema: &Json) -> Option<Holds> {
+    let words: Vec<String> = words(schema).collect();
+    if !words.is_empty() {
+        return Some(Holds::Word(words));
+    }
+    let kind = schema.get("type")?;
+    let is = |wanted: &str| match kind {
+        Json::Array(kinds) => kinds.iter().any(|kind| kind == wanted),
+        kind => kind == wanted,
+    };
+    if is("boolean") {
+        return Some(Holds::Bool);
+    }
+    if is("integer") {
+        return Some(Holds::Number);
+    }
+    if !is("string") {
+        return None;
+    }
+    Some(match schema.get("pattern").and_then(Json::as_str) {
+        Some(pattern) if pattern.starts_with("^0x") => Holds::Address,
+        Some(pattern) if pattern.starts_with("^[r-]") => Holds::Prot,
+        _ => Holds::Text,
+    })
+}
+
+/// The words of an enumeration, which is a list or alternatives with a constant each.
+fn words(schema: &Json) -> impl Iterator<Item = String> {
+    let list = schema
+        .get("enum")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten();
+    let alternatives = schema
+        .get("oneOf")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten();
+    let constants = alternatives.flat_map(|one| {
+        let list = one
+            .get("enum")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten();
+        list.chain(one.get("const"))
+    });
+    list.chain(constants)
+        .filter_map(Json::as_str)
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claim::words::EVENTS;
+
+    fn holds(event: &str, path: &str) -> Option<Holds> {
+        let fields = fields(EventWord::find(event)?)?;
+        let field = fields.iter().find(|field| field.path == path)?;
+        Some(field.holds.clone())
+    }
+
+    #[test]
+    fn the_fields_of_the_contract_are_known() {
+        assert_eq!(holds("page_fault", "error_code.write"), Some(Holds::Bool));
+        assert_eq!(holds("page_fault", "error_code.raw"), Some(Holds::Number));
+        assert_eq!(holds("page_fault", "pte.present"), Some(Holds::Bool));
+        assert_eq!(holds("page_fault", "vma.prot"), Some(Holds::Prot));
+        assert_eq!(holds("page_fault", "vma.start"), Some(Holds::Address));
+        assert_eq!(holds("page_fault", "address"), Some(Holds::Address));
+        assert_eq!(holds("mprotect", "result"), Some(Holds::Number));
+        assert_eq!(holds("mprotect", "error"), Some(Holds::Text));
+        assert_eq!(holds("mprotect", "operation"), Some(Holds::Text));
+        assert_eq!(holds("signal", "handled"), Some(Holds::Bool));
+        assert_eq!(holds("fork", "thread"), Some(Holds::Bool));
+        let Some(Holds::Word(causes)) = holds("page_fault", "cause") else {
+            panic!("causes are words")
+        };
+        assert_eq!(causes.len(), crate::model::Cause::ALL.len());
+        assert_eq!(
+            holds("page_fault", "mode"),
+            Some(Holds::Word(vec!["user".into(), "kernel".into()]))
+        );
+    }
+
+    #[test]
+    fn every_kind_that_is_read_has_fields_and_no_path_twice() {
+        for event in EVENTS.iter().filter(|event| event.kind().is_some()) {
+            let fields = fields(event).unwrap();
+            assert!(fields.len() > 3, "{}: {fields:?}", event.word);
+            assert!(fields.windows(2).all(|pair| pair[0].path != pair[1].path));
+        }
+    }
+
+    #[test]
+    fn a_value_that_no_field_can_have_is_refused() {
+        let fault = EventWord::find("page_fault").unwrap();
+        let text = |text: &str| Value::Text(text.to_owned());
+        for (path, value, why) in [
+            (
+                "cause",
+                text("protecton"),
+                "cause is never 'protecton'; did you mean 'protection'?",
+            ),
+            (
+                "error_code.write",
+                Value::Number(1),
+                "error_code.write is true or false, not '1'",
+            ),
+            (
+                "error_code.raw",
+                text("many"),
+                "error_code.raw is a number, not 'many'",
+            ),
+            (
+                "vma.prot",
+                text("rw"),
+                "vma.prot is a protection such as rw-, not 'rw'",
+            ),
+            (
+                "address",
+                Value::Number(1),
+                "address is an address such as 0x7f00, not '1'",
+            ),
+            (
+                "pte",
+                Value::Bool(true),
+                "page_fault has no field 'pte'; it has parts, such as 'pte.accessed'",
+            ),
+            (
+                "caus",
+                text("x"),
+                "page_fault has no field 'caus'; did you mean 'cause'?",
+            ),
+        ] {
+            assert_eq!(check(fault, path, value).unwrap_err(), why);
+        }
+        assert_eq!(check(fault, "address", text("0x0F00")), Ok(text("0xf00")));
+        assert_eq!(
+            check(fault, "error_code.raw", text("0x7")),
+            Ok(Value::Number(7))
+        );
+        assert_eq!(check(fault, "vma.name", Value::Number(7)), Ok(text("7")));
+    }
+}

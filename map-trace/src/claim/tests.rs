@@ -1,0 +1,7 @@
+//! The grammar, the verdicts, and what must change them.
+
+mod file;
+mod grammar;
+mod mutations;
+mod sessions;
+mod verdicts;
