@@ -206,7 +206,8 @@ fn what_the_kernel_may_not_write_for_the_program_is_protection_without_a_signal(
 /// How a program's accesses are refused, with the causes of everything before them.
 #[test]
 fn every_refusal_has_its_cause_and_nothing_else_does() {
-    let cases: [(&str, Cause, &[(Cause, u64)]); 5] = [
+    type Case = (&'static str, Cause, &'static [(Cause, u64)]);
+    let cases: [Case; 5] = [
         ("accerr", Cause::Protection, &[(Cause::FirstTouch, 1)]),
         ("none", Cause::Protection, &[]),
         ("nx", Cause::Protection, &[(Cause::FirstTouch, 1)]),
