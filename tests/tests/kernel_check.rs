@@ -2,6 +2,7 @@
 //! without root.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "helpers of tests: a failure here is a failed test"
 )]
 
