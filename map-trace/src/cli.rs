@@ -5,11 +5,13 @@
 mod attach;
 mod check;
 mod color;
+mod completions;
 mod diff;
 mod doctor;
 mod explain;
 mod export;
 mod inspect;
+mod man;
 mod print;
 mod record;
 mod report;
@@ -53,6 +55,10 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Explain(explain::ExplainArgs),
     Doctor(doctor::DoctorArgs),
+    #[command(hide = true)]
+    Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 impl Command {
@@ -67,6 +73,8 @@ impl Command {
             Self::Inspect(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Doctor(args) => args.run(),
+            Self::Completions(args) => args.run(),
+            Self::Man(args) => args.run(),
         }
     }
 }

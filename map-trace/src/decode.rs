@@ -193,7 +193,7 @@ mod tests {
         };
         PageFaultRecord {
             header,
-            address: 0xc000_4020_00,
+            address: 0x00c0_0040_2000,
             error_code: 7,
             ..Default::default()
         }
@@ -222,7 +222,7 @@ mod tests {
         };
         assert_eq!(
             (record.address, record.error_code, record.header.tid),
-            (0xc000_4020_00, 7, 43)
+            (0x00c0_0040_2000, 7, 43)
         );
     }
 

@@ -319,3 +319,60 @@ fn doctor_ends_with_a_status_that_agrees_with_what_it_says() {
     assert_eq!(json_code, code);
     assert!(document["checks"].as_array().unwrap().len() > 10);
 }
+
+#[test]
+fn a_binary_is_inspected_without_root_as_text_and_as_json() {
+    let own = env!("CARGO_BIN_EXE_map-trace");
+    let (code, text, errors) = ran(&["inspect", own]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(
+        text.starts_with(&format!("map-trace: {own} (rust)\n")),
+        "{text}"
+    );
+    assert!(text.contains("HashMap::insert"), "{text}");
+    let (code, json, _) = ran(&["inspect", own, "--format", "json"]);
+    assert_eq!(code, 0);
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["schema"], "map-trace/inspect/1");
+    assert_eq!(document["language"], "rust");
+    let first = &document["functions"][0];
+    assert!(first["address"].as_str().unwrap().starts_with("0x"));
+    assert!(first["probes"]["entry"]["cost_ns"].is_u64());
+}
+
+#[test]
+fn what_cannot_be_inspected_is_said_in_one_line() {
+    let own = env!("CARGO_BIN_EXE_map-trace");
+    for (arguments, status, word) in [
+        (&["inspect", "/nonexistent"][..], 125, "No such file"),
+        (&["inspect", "/etc/passwd"], 125, "not an ELF file"),
+        (&["inspect", "/"], 125, "regular file"),
+        (&["inspect", own, "--reach", "mprotect"], 125, "not Go"),
+        (&["inspect", own, "--reach", "nosuchcall"], 2, "nosuchcall"),
+        (&["inspect"], 2, "BINARY"),
+    ] {
+        let told = complaint(ran(arguments), status);
+        assert!(told.contains(word), "{told}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, errors) = ran(&["completions", shell]);
+        assert_eq!((code, errors.as_str()), (0, ""), "{shell}");
+        assert!(
+            script.contains("inspect") && script.contains("reach"),
+            "{shell}"
+        );
+    }
+    let (code, page, _) = ran(&["man"]);
+    assert_eq!(code, 0);
+    assert!(page.contains(".TH") && page.contains("inspect"));
+    let (code, page, _) = ran(&["man", "inspect"]);
+    assert_eq!(code, 0);
+    assert!(page.contains("reach"), "{page}");
+    complaint(ran(&["man", "nosuch"]), 2);
+    let (_, help, _) = ran(&["--help"]);
+    assert!(!help.contains("completions") && !help.contains("manual page"));
+}

@@ -15,12 +15,14 @@ mod binary;
 mod live;
 mod said;
 mod session;
+mod system;
 mod trace;
 
 pub use binary::{as_nobody, map_trace, require_root};
 pub use live::Live;
 pub use said::{Range, Said};
 pub use session::{Session, Traced, kill};
+pub use system::{Setting, Swap, skipped};
 pub use trace::Trace;
 
 use std::path::PathBuf;

@@ -38,8 +38,16 @@ fn every_mprotect_is_seen_with_what_it_changed() {
         };
         assert_eq!((old.as_str(), new.as_str()), expected, "call {index}");
     }
-    for call in calls {
+    for (index, call) in calls.into_iter().enumerate() {
         assert_eq!((call.result, call.length), (Some(0), 4096));
+        // The entry changes with the call, both ways, before the program runs on.
+        let entry = |pte: Option<map_trace::model::Pte>| {
+            let pte = pte.expect("the entry was read");
+            assert!(pte.present && pte.user && pte.no_execute, "{pte:?}");
+            pte.writable
+        };
+        let writable = (entry(call.pte_before), entry(call.pte_after));
+        assert_eq!(writable, (index % 2 == 0, index % 2 != 0), "call {index}");
         assert!(
             call.duration_ns.is_some_and(|duration| duration > 0),
             "{call:?}"

@@ -31,6 +31,16 @@ fn every_first_touch_is_one_fault_in_its_page() {
         traced.trace.causes_in(range),
         user(&[(Cause::FirstTouch, 777)])
     );
+    // Nothing protected this memory: no call, and no entry that is there without being writable.
+    assert_eq!(traced.trace.calls_in(EventKind::Mprotect, range).len(), 0);
+    let protected = |pte: &map_trace::model::Pte| pte.present && !pte.writable;
+    let faults = traced.trace.faults_in(range);
+    assert!(
+        !faults
+            .iter()
+            .filter_map(|fault| fault.pte.as_ref())
+            .any(protected)
+    );
     let mut pages: Vec<_> = traced
         .trace
         .faults_in(range)

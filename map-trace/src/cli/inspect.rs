@@ -53,6 +53,10 @@ impl InspectArgs {
             SystemCall::memory()
         };
         let told = inspection::inspect(&path, &binary, &calls);
+        if asked && told.calls.is_none() {
+            let what = format!("cannot tell what the map functions of {path} can reach");
+            return Err(Error::failed(what, told.notes.join("; ")));
+        }
         let text = match self.format {
             InspectFormat::Text if asked => inspect::reach_text(&told),
             InspectFormat::Text => inspect::text(&told),

@@ -289,7 +289,6 @@ impl Fold {
             probe_ns: footer.probe_ns,
             started: header.started,
             host: header.host,
-            ..Summary::default()
         }
     }
 

@@ -14,12 +14,14 @@ use std::time::Instant;
 use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use map_trace_common::calibrate::{CANDIDATES_PER_RUN, Calibrate};
 use map_trace_common::page_tables::PageTables;
-use rustix::mm::{MapFlags, ProtFlags, mlock, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
 
 use super::object::{Object, ObjectError, Shared};
 use crate::model::header::Calibration;
 
 const PAGE: usize = 4096;
+/// Bytes that an entry of the level above maps (PMD).
+const HUGE: usize = 2 << 20;
 /// Physical address bits of an entry (bits 12 to 51), without software and attribute bits.
 const FRAME_BITS: u64 = 0x000f_ffff_ffff_f000;
 /// Candidates tried at most: 64 TiB, the size of the direct map with four levels (Documentation/arch/x86/x86_64/mm.rst).
@@ -42,23 +44,27 @@ pub enum CalibrateError {
     Disagrees { walked: u64, pagemap: u64 },
 }
 
-/// An anonymous page of our own, unmapped when dropped.
-struct Page(NonNull<std::ffi::c_void>);
+/// Anonymous memory of our own, a page where not said otherwise, unmapped when dropped.
+struct Page(NonNull<std::ffi::c_void>, usize);
 
 impl Page {
     fn new() -> Result<Self, CalibrateError> {
+        Self::of(PAGE)
+    }
+
+    fn of(bytes: usize) -> Result<Self, CalibrateError> {
         // SAFETY: a fresh anonymous mapping where the kernel likes.
         let address = unsafe {
             mmap_anonymous(
                 std::ptr::null_mut(),
-                PAGE,
+                bytes,
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::PRIVATE,
             )
         }
         .map_err(CalibrateError::Page)?;
         NonNull::new(address)
-            .map(Self)
+            .map(|address| Self(address, bytes))
             .ok_or(CalibrateError::Page(rustix::io::Errno::NOMEM))
     }
 
@@ -83,8 +89,8 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // SAFETY: mapped in new, nothing refers to it any more. A failure leaves a page mapped.
-        let _ = unsafe { munmap(self.0.as_ptr(), PAGE) };
+        // SAFETY: mapped in `of`, nothing refers to it any more. A failure leaves a page mapped.
+        let _ = unsafe { munmap(self.0.as_ptr(), self.1) };
     }
 }
 
@@ -229,9 +235,39 @@ fn with_zero_page(object: &mut Object, tables: PageTables) -> Result<PageTables,
         }
     }
     let same = frames.len() == 2 && frames.first() == frames.last();
+    let huge_zero_frame = huge_zero_frame(object, &tables).unwrap_or(0);
     Ok(PageTables {
         zero_frame: if same { frames[0] } else { 0 },
+        huge_zero_frame,
         ..tables
+    })
+}
+
+/// The same for memory that asks for huge pages: 0 where a read of it does not map the huge zero page
+/// (/sys/kernel/mm/transparent_hugepage/enabled and use_zero_page decide). The kernel keeps that page where
+/// it is while a process that has used it, this one, lives (mm/huge_memory.c, `mm_get_huge_zero_folio`).
+fn huge_zero_frame(object: &mut Object, tables: &PageTables) -> Result<u64, CalibrateError> {
+    let memory = Page::of(2 * HUGE)?;
+    let aligned = (memory.address() + HUGE as u64 - 1) & !(HUGE as u64 - 1);
+    // SAFETY: the mapping is ours; the advice changes no content, and the address read lies inside.
+    let word = unsafe {
+        if madvise(memory.0.as_ptr(), memory.1, Advice::LinuxHugepage).is_err() {
+            return Ok(0);
+        }
+        (aligned as *const u64).read_volatile()
+    };
+    let request = Calibrate {
+        address: aligned,
+        tables: *tables,
+        ..Calibrate::default()
+    };
+    let answer = run(object, request)?;
+    // Present, a leaf (bit 7) of the level above, read-only. Bit 12 of one is not of the frame.
+    let huge = word == 0 && answer.level == 2 && answer.entry & 0x83 == 0x81;
+    Ok(if huge {
+        answer.entry & tables.frame_mask & !0x1000
+    } else {
+        0
     })
 }
 

@@ -144,7 +144,24 @@ pub fn inspect(path: &str, binary: &Binary, calls: &[SystemCall]) -> Inspection 
     told.absent = absent(binary, &told);
     told.layouts = Some(Layouts::find(binary));
     reach(binary, calls, &mut told);
+    told.notes.extend(opened_gate(&told));
     told
+}
+
+/// What the build settings say of the gate before mprotect: GODEBUG can also come from the environment.
+fn opened_gate(told: &Inspection) -> Option<String> {
+    let built_in = told.go_build_settings.get("DefaultGODEBUG");
+    let efence = built_in.is_some_and(|list| list.split(',').any(|one| one == "efence=1"));
+    let arenas = told
+        .go_experiments
+        .iter()
+        .any(|experiment| experiment == "arenas");
+    let what = match (efence, arenas) {
+        (true, _) => "efence=1 is built in",
+        (false, true) => "GOEXPERIMENT=arenas is built in",
+        (false, false) => return None,
+    };
+    Some(format!("{what}: freed memory is made inaccessible"))
 }
 
 fn machine(machine: u16, bits: u8) -> String {

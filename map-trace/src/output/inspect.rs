@@ -9,6 +9,7 @@ use super::plain::{clean, number};
 use crate::binary::layout::{Layouts, Source};
 use crate::binary::probe_place::{Counting, ProbePlaces};
 use crate::maps::inspection::{Inspection, MapFunction};
+use crate::maps::pattern::plain as plain_name;
 use grid::Grid;
 
 /// Columns of text.
@@ -26,7 +27,9 @@ pub fn json(told: &Inspection) -> String {
 pub fn text(told: &Inspection) -> String {
     let mut out = String::new();
     head(told, &mut out);
-    if !told.functions.is_empty() {
+    if told.functions.is_empty() {
+        push(&mut out, "\n  Map functions: none that is known");
+    } else {
         functions(told, &mut out);
     }
     absent(told, &mut out);
@@ -92,15 +95,24 @@ fn functions(told: &Inspection, out: &mut String) {
     ];
     let mut grid = Grid::new(&head, &[3, 5, 6]);
     let mut last = "";
-    for function in &told.functions {
+    // A generic function has an instance for each type: one row tells of the first.
+    let alike = |a: &MapFunction, b: &MapFunction| {
+        a.operation == b.operation && short_name(&a.name) == short_name(&b.name)
+    };
+    for instances in told.functions.chunk_by(alike) {
+        let function = &instances[0];
         let operation = function.operation.word();
+        let mut name = short_name(&function.name);
+        if instances.len() > 1 {
+            name.push_str(&format!(" x{}", instances.len()));
+        }
         let mut cells = vec![
             if operation == last {
                 String::new()
             } else {
                 operation.to_owned()
             },
-            short_name(&function.name),
+            name,
             format!("{:#x}", function.address),
             number(function.size),
         ];
@@ -118,13 +130,23 @@ fn functions(told: &Inspection, out: &mut String) {
     legend(told, out);
 }
 
-/// `internal/runtime/maps.(*Iter).Next` is `maps.(*Iter).Next` in a table, and type arguments are left out.
+/// `internal/runtime/maps.(*Iter).Next` is `maps.(*Iter).Next` in a table, a Rust or C++ name its last two
+/// parts; type arguments are left out.
 fn short_name(name: &str) -> String {
-    let short = ["internal/runtime/", "internal/"]
-        .iter()
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name)
-        .replace("[...]", "");
+    let short = if name.contains("::") {
+        let plain = plain_name(name);
+        let from = plain
+            .rmatch_indices("::")
+            .nth(1)
+            .map_or(0, |(at, _)| at + 2);
+        plain[from..].to_owned()
+    } else {
+        ["internal/runtime/", "internal/"]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix))
+            .unwrap_or(name)
+            .replace("[...]", "")
+    };
     super::plain::shorten(&clean(&short), 38)
 }
 
@@ -232,24 +254,37 @@ fn layouts_text(layouts: &Layouts, out: &mut String) {
     }
 }
 
-/// Words after a lead, broken at the width; lines after the first begin with `indent`.
+/// Words after a lead, broken at the width; lines after the first begin with `indent`. A word too long for
+/// a line is broken behind a comma.
 fn wrap(out: &mut String, lead: &str, indent: &str, words: impl Iterator<Item = impl AsRef<str>>) {
     let mut line = lead.to_owned();
     let mut empty = true;
     for word in words {
         let word = clean(word.as_ref());
-        let used = line.trim_start_matches('\n').chars().count();
-        if !empty && used + 1 + word.chars().count() > WIDTH {
-            out.push_str(line.trim_end());
-            out.push('\n');
-            line = indent.to_owned();
-            empty = true;
+        for (n, piece) in word.split_inclusive(',').enumerate() {
+            let space = usize::from(!empty && n == 0);
+            let used = line.trim_start_matches('\n').chars().count();
+            let whole = if n == 0 { word.chars().count() } else { 0 };
+            let fits = |len: usize| used + space + len <= WIDTH;
+            let long = whole > WIDTH - indent.chars().count();
+            if !empty
+                && !fits(if long {
+                    WIDTH
+                } else {
+                    whole.max(piece.chars().count())
+                })
+            {
+                out.push_str(line.trim_end());
+                out.push('\n');
+                line = indent.to_owned();
+                empty = true;
+            }
+            if space == 1 && !empty {
+                line.push(' ');
+            }
+            line.push_str(piece);
+            empty = false;
         }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(&word);
-        empty = false;
     }
     out.push_str(line.trim_end());
     out.push('\n');

@@ -75,7 +75,10 @@ pub fn open(tgid: u32, vma: &Vma, symbolizer: &Symbolizer) -> Option<Arc<crate::
 
 /// Perf maps of processes that run generated code, read again when they are old: they grow.
 #[derive(Default)]
-pub struct JitMaps(RefCell<HashMap<u32, (Instant, Option<Arc<JitMap>>)>>);
+pub struct JitMaps(RefCell<HashMap<u32, ReadMap>>);
+
+/// When a process's map was read, and what it held.
+type ReadMap = (Instant, Option<Arc<JitMap>>);
 
 /// Age at which a perf map is read again.
 const JIT_AGE: Duration = Duration::from_secs(1);

@@ -3,19 +3,16 @@
 //! Everything here is user space's view of one session; nothing here touches the kernel or the target. The
 //! live loop feeds it bytes of the ring and side-band records, and tells it up to when all is in.
 
+mod tell;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use map_trace_common::record::{
-    ExecRecord, ExitRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord, PteSampleRecord,
-    SignalRecord, UserfaultfdRecord, WatchHitRecord, flag, kind,
-};
+use map_trace_common::record::{Header, MemoryCallRecord, flag, kind};
 
-use super::calls;
 use super::faults::{Faults, Followed, Held, Returned};
 use super::limiter::Limiter;
 use super::members::Members;
-use super::modules;
 use super::order::Order;
 use super::recording::Recording;
 use super::stacks::Stacks;
@@ -23,17 +20,11 @@ use super::userfaultfd::Registrations;
 use super::watched::Watched;
 use crate::decode::{self, Record};
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
-use crate::model::event::{
-    Context, EventKind, ExecEvent, ExitEvent, ForkEvent, PteSampleEvent, SignalEvent, TraceLine,
-    WatchHitEvent,
-};
-use crate::model::pte::{PteContext, PteLevel};
+use crate::model::Prot;
+use crate::model::event::{Context, TraceLine};
+use crate::model::pte::PteContext;
 use crate::model::summary::Executable;
-use crate::model::{Address, Prot, Pte, signal};
-use crate::space::{Device, ExecFacts, SideBandMapping, Spaces};
-
-/// Executables listed at most.
-const MAX_EXECUTABLES: usize = 256;
+use crate::space::{Device, SideBandMapping, Spaces};
 
 /// What waits for its turn.
 enum Item {
@@ -234,43 +225,6 @@ impl Pipeline {
         }
     }
 
-    fn pte_sample(&mut self, record: &PteSampleRecord) {
-        let header = record.header;
-        let context = self.context(&header);
-        let unread = header.flags & flag::PTE_UNREAD != 0;
-        let level = PteLevel::from_number(record.pte_level).filter(|_| !unread);
-        let Some(level) = level else {
-            self.trouble.undecodable += 1;
-            return;
-        };
-        let unstable = header.flags & flag::PTE_UNSTABLE != 0;
-        let line = TraceLine::PteSample(Box::new(PteSampleEvent {
-            time_ns: self.time(&header),
-            pid: header.tgid,
-            tid: header.tid,
-            address: Address(record.address),
-            on: self.watched.name(EventKind::PteSample, record.range.into()),
-            pte: Pte::decode(record.pte, level, unstable, &self.ptes),
-            context,
-        }));
-        self.store(&line);
-    }
-
-    fn watch_hit(&mut self, record: &WatchHitRecord) {
-        let header = record.header;
-        let context = self.context(&header);
-        let line = TraceLine::WatchHit(Box::new(WatchHitEvent {
-            time_ns: self.time(&header),
-            pid: header.tgid,
-            tid: header.tid,
-            address: Address(record.address),
-            ip: Address(record.ip),
-            on: self.watched.word(record.address),
-            context,
-        }));
-        self.store(&line);
-    }
-
     fn time(&self, header: &Header) -> u64 {
         header.ktime_ns.saturating_sub(self.start_ns)
     }
@@ -314,160 +268,6 @@ impl Pipeline {
         );
         self.members.learn(&record, event.cause);
         self.store(&TraceLine::PageFault(Box::new(event)));
-    }
-
-    fn page_fault(&mut self, record: PageFaultRecord) {
-        let header = record.header;
-        self.faults.again(&record);
-        self.settle(header.tid, None);
-        let context = self.context(&header);
-        let place = self.spaces.place(header.tgid, record.address);
-        if place.below_stack {
-            self.spaces
-                .touch(header.tgid, record.address, header.ktime_ns);
-        }
-        if let Some(other) = self.faults.hold(record, place, context) {
-            self.tell_fault(other, None);
-        }
-    }
-
-    fn memory_call(&mut self, record: &MemoryCallRecord) {
-        let header = record.header;
-        self.settle(header.tid, None);
-        let context = self.context(&header);
-        let old_prot = self.entered.remove(&header.tid).flatten();
-        if let Some(call) = calls::mapping_call(record) {
-            self.spaces.call(header.tgid, &call);
-            self.returned.note(record);
-        }
-        let around = calls::Around {
-            start_ns: self.start_ns,
-            old_prot,
-            context,
-        };
-        let event = calls::event(record, around, &self.ptes);
-        if let Some(line) = calls::line(header.kind, event) {
-            self.store(&line);
-        }
-    }
-
-    fn signal(&mut self, record: &SignalRecord) {
-        let header = record.header;
-        let delivered = header.flags & flag::UNDELIVERED == 0;
-        let from_kernel = record.code > 0;
-        let followed = Followed {
-            signal: record.signal,
-            code: record.code,
-            address: record.address,
-        };
-        self.settle(header.tid, from_kernel.then_some(followed));
-        let context = self.context(&header);
-        let has_address = from_kernel && record.code != SI_KERNEL;
-        let line = TraceLine::Signal(Box::new(SignalEvent {
-            time_ns: self.time(&header),
-            pid: header.tgid,
-            tid: header.tid,
-            signal: signal::name(record.signal),
-            code: signal::code_name(record.signal, record.code),
-            address: has_address.then_some(Address(record.address)),
-            ip: Address(record.ip),
-            handled: delivered.then_some(record.handler > 1),
-            context,
-        }));
-        self.store(&line);
-    }
-
-    fn fork(&mut self, record: &ForkRecord) {
-        let header = record.header;
-        self.settle(header.tid, None);
-        let thread = header.flags & flag::THREAD != 0;
-        let followed = header.flags & flag::FOLLOWED != 0;
-        if followed && !thread {
-            let shared = header.flags & flag::SHARED_MM != 0;
-            self.spaces
-                .fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
-            let generation = self.generations.get(&header.tgid).copied().unwrap_or(0);
-            self.generations.insert(record.child_tgid, generation);
-        }
-        let line = TraceLine::Fork(ForkEvent {
-            time_ns: self.time(&header),
-            pid: header.tgid,
-            tid: header.tid,
-            child_pid: record.child_tgid,
-            child_tid: record.child_tid,
-            thread,
-            followed,
-        });
-        self.store(&line);
-    }
-
-    fn exec(&mut self, record: &ExecRecord) {
-        let header = record.header;
-        self.settle(header.tid, None);
-        self.generations.insert(header.tgid, record.generation);
-        let facts = ExecFacts {
-            ktime_ns: header.ktime_ns,
-            start_stack: record.start_stack,
-            start_brk: record.start_brk,
-            brk: record.start_brk,
-        };
-        self.spaces.exec(header.tgid, &facts);
-        let executable = self.executable(header.tgid, record.start_code);
-        let line = TraceLine::Exec(Box::new(ExecEvent {
-            time_ns: self.time(&header),
-            pid: header.tgid,
-            tid: header.tid,
-            executable: executable
-                .as_ref()
-                .map(|executable| executable.path.clone()),
-            build_id: executable.and_then(|executable| executable.build_id),
-            comm: comm(&record.comm),
-        }));
-        self.store(&line);
-    }
-
-    /// The executable whose text starts at `start_code`, listed once.
-    fn executable(&mut self, tgid: u32, start_code: u64) -> Option<Executable> {
-        let vma = self.spaces.place(tgid, start_code).vma?;
-        let path = vma.name()?.to_owned();
-        let build_id = vma.build_id().map(modules::hex);
-        let same = |known: &&Executable| known.path == path && known.build_id == build_id;
-        if let Some(known) = self.executables.iter().find(same) {
-            return Some(known.clone());
-        }
-        let executable = match modules::open(tgid, &vma, self.stacks.symbolizer()) {
-            Some(binary) => binary.facts().executable(&path),
-            None => Executable {
-                path,
-                build_id,
-                ..Executable::default()
-            },
-        };
-        if self.executables.len() < MAX_EXECUTABLES {
-            self.executables.push(executable.clone());
-        }
-        Some(executable)
-    }
-
-    fn exit(&mut self, record: &ExitRecord) {
-        let header = record.header;
-        self.settle(header.tid, None);
-        let process = header.flags & flag::LAST_THREAD != 0;
-        let status = record.exit_code;
-        let line = TraceLine::Exit(ExitEvent {
-            time_ns: self.time(&header),
-            pid: header.tgid,
-            tid: header.tid,
-            process,
-            exited: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
-            signaled: libc::WIFSIGNALED(status).then(|| signal::name(libc::WTERMSIG(status))),
-        });
-        self.store(&line);
-    }
-
-    fn userfaultfd(&mut self, record: &UserfaultfdRecord) {
-        self.settle(record.header.tid, None);
-        self.registrations.apply(record, &mut self.spaces);
     }
 
     fn side_band(&mut self, record: SideBandRecord) {
@@ -522,9 +322,6 @@ pub struct Finished {
     pub start_ns: u64,
 }
 
-/// `si_code` of a signal the kernel sent without fault information.
-const SI_KERNEL: i32 = 0x80;
-
 /// The context of an event without a stack.
 pub fn no_stack() -> Context {
     Context {
@@ -560,18 +357,6 @@ pub fn effective_ns(record: &Record) -> u64 {
         Record::Userfaultfd(record) => record.header.ktime_ns,
         Record::Stack(_) => 0,
     }
-}
-
-/// A command name out of its fixed field.
-fn comm(bytes: &[u8; 16]) -> String {
-    let end = bytes
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(bytes.len());
-    let text = String::from_utf8_lossy(&bytes[..end]);
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 /// The side band's record as the replay takes it.

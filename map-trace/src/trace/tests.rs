@@ -148,8 +148,7 @@ fn broken_and_unknown_lines_in_the_middle_are_counted() {
     let bytes = written("t", &[string(1)]);
     let text = String::from_utf8(bytes).unwrap();
     let (head, rest) = text.split_once('\n').unwrap();
-    let middle =
-        "{\"type\":\"string\",\"id\":-1}\n\0\0\n\n{\"type\":\"of_a_later_version\",\"x\":[1]}\n";
+    let middle = "{\"type\":\"string\",\"id\":-1}\n\0\0\n\n{\"type\":\"of_tomorrow\",\"x\":[1]}\n";
     let (lines, tally) = read(format!("{head}\n{middle}{rest}").as_bytes());
     assert_eq!(lines.len(), 3);
     assert_eq!(

@@ -1,5 +1,6 @@
-/* huge N: writes every 4 KiB of N aligned blocks of 2 MiB that ask for huge pages: one fault a block where the
- * kernel had a huge page to give, 512 where it had not. Says how many it gave. */
+/* huge N [read]: writes every 4 KiB of N aligned blocks of 2 MiB that ask for huge pages: one fault a block where
+ * the kernel had a huge page to give, 512 where it had not. Says how many it gave. `read` reads them first, which
+ * maps the huge page of zeroes where there is one. */
 #include "workload.h"
 
 #define BLOCK (512 * PAGE)
@@ -11,6 +12,7 @@ int main(int argc, char **argv)
     if (all == MAP_FAILED) fail("mmap");
     bytes memory = (bytes)(((uintptr_t)all + BLOCK - 1) & ~(uintptr_t)(BLOCK - 1));
     if (madvise((void *)memory, blocks * BLOCK, MADV_HUGEPAGE) != 0) fail("madvise");
+    if (argc > 2 && strcmp(argv[2], "read") == 0) say("sum", read_each(memory, blocks * 512));
     write_each(memory, blocks * 512);
     FILE *maps = fopen("/proc/self/smaps", "r");
     if (maps == NULL) fail("smaps");

@@ -1,5 +1,7 @@
 /* uffd N HOW: N faults that a thread of the program itself resolves through userfaultfd.
  *   missing  the pages are not there yet; the thread copies one in
+ *   closed   as missing, but the descriptor is closed before the first touch: nothing is registered any more, the
+ *            pages come as usual
  *   wp       the pages are write-protected by userfaultfd; the thread lifts it. No mprotect anywhere */
 #include "workload.h"
 #include <fcntl.h>
@@ -49,6 +51,12 @@ int main(int argc, char **argv)
     if (protect_mode) {
         struct uffdio_writeprotect set = {.range = what.range, .mode = UFFDIO_WRITEPROTECT_MODE_WP};
         if (ioctl(channel, UFFDIO_WRITEPROTECT, &set) != 0) fail("UFFDIO_WRITEPROTECT");
+    }
+    if (argc > 2 && strcmp(argv[2], "closed") == 0) {
+        close(channel);
+        write_each(memory, pages);
+        say_range(memory, pages);
+        return 0;
     }
     pthread_t thread;
     if (pthread_create(&thread, NULL, resolve, (void *)page) != 0) fail("pthread_create");

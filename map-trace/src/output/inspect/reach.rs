@@ -116,9 +116,6 @@ fn incomplete(calls: &Calls) -> Option<String> {
 pub fn reach_text(told: &Inspection) -> String {
     let mut out = String::new();
     let Some(calls) = &told.calls else {
-        for note in &told.notes {
-            wrap(&mut out, "Unknown: ", "  ", note.split(' '));
-        }
         return out;
     };
     for (n, call) in calls.calls.iter().enumerate() {

@@ -97,8 +97,8 @@ impl Process {
             events: libc::POLLIN,
             revents: 0,
         };
-        // SAFETY: one descriptor, which we own.
         let ready = rustix::io::retry_on_intr(|| {
+            // SAFETY: one descriptor, which we own.
             match unsafe { libc::poll(&raw mut poll, 1, PATIENCE_MS) } {
                 -1 => Err(
                     rustix::io::Errno::from_io_error(&io::Error::last_os_error())
@@ -120,17 +120,12 @@ impl Process {
     /// The wait status.
     fn reap(&mut self) -> io::Result<i32> {
         let mut status = 0;
-        loop {
-            // SAFETY: a child of ours that was not waited for, and a writable status.
-            match unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) } {
-                -1 => {
-                    let why = io::Error::last_os_error();
-                    if why.kind() != io::ErrorKind::Interrupted {
-                        self.reaped = true;
-                        return Err(why);
-                    }
-                }
-                _ => break,
+        // SAFETY: a child of ours that was not waited for, and a writable status.
+        while unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) } == -1 {
+            let why = io::Error::last_os_error();
+            if why.kind() != io::ErrorKind::Interrupted {
+                self.reaped = true;
+                return Err(why);
             }
         }
         self.reaped = true;

@@ -57,7 +57,7 @@ fn entry(look: Look) -> Pte {
             ..page
         },
     ];
-    choices.into_iter().find(|pte| look(pte)).unwrap()
+    choices.into_iter().find(look).unwrap()
 }
 
 fn fault(mode: Mode, cause: Cause, pte: Pte, prot: Prot) -> Seen {
