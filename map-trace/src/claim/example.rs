@@ -150,26 +150,77 @@ fn caller(frames: &[Frame]) -> usize {
 
 /// Code that comes with the compiler or with libc.
 fn of_language(frame: &Frame) -> bool {
-    const LIBRARIES: [&str; 10] = [
-        "runtime.",
-        "syscall.",
-        "internal/",
-        "golang.org/x/sys/",
-        "os.",
-        "core::",
-        "std::",
-        "alloc::",
-        "<core::",
-        "<alloc::",
-    ];
+    const RUST: [&str; 5] = ["core::", "std::", "alloc::", "<core::", "<alloc::"];
     let function = frame.function.as_deref().unwrap_or("");
     let module = frame.module.as_deref().unwrap_or("");
     let file = frame.file.as_deref().unwrap_or("");
-    LIBRARIES.iter().any(|prefix| function.starts_with(prefix))
+    RUST.iter().any(|prefix| function.starts_with(prefix))
+        || of_go(function)
         || module.contains("/libc.so")
         || module.contains("/ld-")
         || file.contains("sysdeps/")
         || file.starts_with("./")
+}
+
+/// A function of Go's standard library, or of golang.org/x/sys, which stands in for a part of it.
+fn of_go(function: &str) -> bool {
+    // `go list std`, first elements.
+    const STANDARD: [&str; 50] = [
+        "archive",
+        "bufio",
+        "bytes",
+        "cmp",
+        "compress",
+        "container",
+        "context",
+        "crypto",
+        "database",
+        "debug",
+        "embed",
+        "encoding",
+        "errors",
+        "expvar",
+        "flag",
+        "fmt",
+        "go",
+        "hash",
+        "html",
+        "image",
+        "index",
+        "internal",
+        "io",
+        "iter",
+        "log",
+        "maps",
+        "math",
+        "mime",
+        "net",
+        "os",
+        "path",
+        "plugin",
+        "reflect",
+        "regexp",
+        "runtime",
+        "simd",
+        "slices",
+        "sort",
+        "strconv",
+        "strings",
+        "structs",
+        "sync",
+        "syscall",
+        "testing",
+        "text",
+        "time",
+        "unicode",
+        "unique",
+        "vendor",
+        "weak",
+    ];
+    let root = function
+        .find(['/', '.'])
+        .and_then(|end| function.get(..end));
+    root.is_some_and(|root| STANDARD.contains(&root)) || function.starts_with("golang.org/x/sys/")
 }
 
 /// `main.sabotage main.go:41 <- main.main main.go:77`, out to the function of the rule's operation.
@@ -255,5 +306,72 @@ fn gdb(line: &TraceLine, frame: Option<&Frame>) -> String {
             || "starti".to_owned(),
             |frame| format!("break *{}", frame.ip),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str, file: Option<&str>, module: &str) -> Frame {
+        Frame {
+            function: Some(function.to_owned()),
+            file: file.map(str::to_owned),
+            line: file.map(|_| 3),
+            module: Some(module.to_owned()),
+            ..Frame::default()
+        }
+    }
+
+    #[test]
+    fn the_caller_is_the_innermost_function_of_the_programs_own() {
+        let app = "/bin/app";
+        let go = [
+            frame(
+                "runtime/internal/syscall.Syscall6",
+                Some("runtime/asm.s"),
+                app,
+            ),
+            frame("syscall.Mprotect", Some("syscall/z.go"), app),
+            frame("main.sabotage", Some("example.com/app/main.go"), app),
+            frame("main.main", Some("example.com/app/main.go"), app),
+        ];
+        assert_eq!(caller(&go), 2);
+        let c = [
+            frame(
+                "mprotect",
+                Some("../sysdeps/unix/syscall-template.S"),
+                "/lib/libc.so.6",
+            ),
+            frame("hot", Some("/src/hot.c"), app),
+        ];
+        assert_eq!(caller(&c), 1);
+        let rust = [
+            frame("core::ptr::write", Some("/rustc/core/ptr.rs"), app),
+            frame("app::run", Some("src/run.rs"), app),
+        ];
+        assert_eq!(caller(&rust), 1);
+        let nothing_known = [frame("a", None, app), frame("b", None, app)];
+        assert_eq!(caller(&nothing_known), 0);
+        let only_library = [
+            frame("x", None, app),
+            frame("os.Exit", Some("os/proc.go"), app),
+        ];
+        assert_eq!(caller(&only_library), 1);
+    }
+
+    #[test]
+    fn the_standard_library_is_told_by_its_first_element() {
+        for (function, standard) in [
+            ("runtime.mallocgc", true),
+            ("internal/runtime/maps.(*Map).Put", true),
+            ("golang.org/x/sys/unix.Mprotect", true),
+            ("main.main", false),
+            ("example.com/sync/x.F", false),
+            ("hot", false),
+            ("std::map::at", false),
+        ] {
+            assert_eq!(of_go(function), standard, "{function}");
+        }
     }
 }

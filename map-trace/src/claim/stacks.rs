@@ -162,7 +162,8 @@ fn lack(line: &StackLine) -> Option<Lack> {
         if is_signal_return(function) {
             break;
         }
-        if whole && is_start(function) {
+        let last = std::ptr::eq(frame, line.frames.last().unwrap_or(frame));
+        if whole && (is_start(function) || (last && is_new_thread(function))) {
             return None;
         }
     }
@@ -175,19 +176,13 @@ fn lack(line: &StackLine) -> Option<Lack> {
 
 /// A function that nothing of the program's own calls: a thread or the program begins in it.
 fn is_start(function: &str) -> bool {
-    const STARTS: [&str; 17] = [
+    const STARTS: [&str; 11] = [
         "main",
         "_start",
         "__libc_start_main",
         "__libc_start_main_impl",
         "__libc_start_call_main",
         "start_thread",
-        "clone",
-        "__clone",
-        "clone3",
-        "__clone3",
-        "__GI___clone",
-        "__GI___clone3",
         "runtime.goexit",
         "runtime.mstart",
         "runtime.mstart0",
@@ -196,6 +191,14 @@ fn is_start(function: &str) -> bool {
     ];
     let plain = function.split('.').take(2).collect::<Vec<_>>().join(".");
     STARTS.contains(&function) || STARTS.contains(&plain.as_str()) || function.starts_with("_rt0_")
+}
+
+/// Makes a thread, and is where the new one comes to life: with nothing behind it. In the old one the callers follow.
+fn is_new_thread(function: &str) -> bool {
+    matches!(
+        function.trim_start_matches("__GI_"),
+        "clone" | "__clone" | "clone3" | "__clone3" | "runtime.clone"
+    )
 }
 
 /// Where a signal handler returns to.
@@ -254,6 +257,12 @@ mod tests {
             (
                 &["handler", "__restore_rt", "main"],
                 false,
+                Some(Lack::Broken),
+            ),
+            (&["runtime.clone"], true, None),
+            (
+                &["clone3", "pthread_create*", "x*"],
+                true,
                 Some(Lack::Broken),
             ),
             (&[], false, Some(Lack::Broken)),
