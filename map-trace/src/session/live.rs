@@ -28,7 +28,7 @@ use crate::kernel::{host, privilege, totals};
 use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
 use crate::model::Operation;
-use crate::model::header::{HeaderLine, TRACE_SCHEMA};
+use crate::model::header::{HeaderLine, Probe, TRACE_SCHEMA};
 use crate::model::summary::{RusageWitness, Status};
 use crate::target::identity::UserChoice;
 use crate::target::launch::{self, Command, Running, Suspended};
@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
             argv: subject.argv(),
             attached: subject.attached(),
             host,
-            probes: instrument.object.probes().to_vec(),
+            probes: probes(&instrument, settings),
             calibration: instrument.calibration.clone(),
             options: options::options(settings, &rows),
             ..HeaderLine::default()
@@ -493,6 +493,25 @@ fn try_wait(running: &mut Option<&mut Running>) -> Result<Option<Waited>> {
         Some(running) => running.try_wait(),
         None => Ok(None),
     }
+}
+
+/// Every probe of the session; those on watched memory are armed once the program can be looked at.
+fn probes(instrument: &Instrument, settings: &RecordSettings) -> Vec<Probe> {
+    let mut probes = instrument.object.probes().to_vec();
+    let mut add = |name: &str, event: &str, emits: &str| {
+        probes.push(Probe {
+            name: name.to_owned(),
+            attach_point: format!("perf_event:{event}"),
+            emits: vec![emits.to_owned()],
+        });
+    };
+    if !settings.watch_ranges.is_empty() && settings.pte != Level::Off {
+        add("sample", "cpu-clock", "pte_sample");
+    }
+    if !settings.watch.is_empty() {
+        add("watch", "breakpoint", "watch_hit");
+    }
+    probes
 }
 
 /// Whether memory is to be watched, for which the program must be stopped at its start.
