@@ -35,7 +35,12 @@ fn every_first_touch_is_one_fault_in_its_page() {
     assert_eq!(traced.trace.calls_in(EventKind::Mprotect, range).len(), 0);
     let protected = |pte: &map_trace::model::Pte| pte.present && !pte.writable;
     let faults = traced.trace.faults_in(range);
-    assert!(!faults.iter().filter_map(|fault| fault.pte.as_ref()).any(protected));
+    assert!(
+        !faults
+            .iter()
+            .filter_map(|fault| fault.pte.as_ref())
+            .any(protected)
+    );
     let mut pages: Vec<_> = traced
         .trace
         .faults_in(range)
