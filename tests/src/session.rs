@@ -46,6 +46,11 @@ impl Session {
         Self::new("run").argument(program)
     }
 
+    /// `map-trace check` on a program, its trace and summary saved.
+    pub fn check(program: impl AsRef<OsStr>) -> Self {
+        Self::new("check").argument(program)
+    }
+
     /// `map-trace attach` on processes.
     pub fn attach(pids: &[u32]) -> Self {
         let pids: Vec<_> = pids.iter().map(u32::to_string).collect();

@@ -71,16 +71,24 @@ fn with_end(reason: String, summary: &Summary) -> String {
     }
 }
 
-/// "All of them" says nothing when there are none.
+/// "All of them" says nothing when there are none; nor does the absence of something that was never sampled.
 fn nothing(rule: &Rule, tally: &Tally) -> Option<String> {
-    let none = rule.expect == Expect::All && tally.matched == 0;
+    let none = match rule.expect {
+        Expect::All => tally.matched == 0,
+        Expect::Count(..) => unsampled(rule, tally),
+    };
     none.then(|| format!("no {} event was seen there", rule.event.word))
+}
+
+/// Samples are taken when a timer fires: without any, nothing was looked at.
+fn unsampled(rule: &Rule, tally: &Tally) -> bool {
+    rule.event.word == "pte_sample" && tally.matched == 0 && tally.others == 0
 }
 
 /// Why the counts refute the rule, if they do. `whole`: nothing speaks against believing them.
 fn refuted(rule: &Rule, tally: &Tally, trace: &Trace<'_>, whole: bool) -> Option<String> {
     // Page-table entries that cannot be read are no counter-examples either.
-    if entries_void(rule, trace.summary).is_some() {
+    if entries_void(rule, trace.summary).is_some() || unsampled(rule, tally) {
         return None;
     }
     let certain = whole && tally.doubts.is_empty();

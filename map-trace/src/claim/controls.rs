@@ -23,7 +23,8 @@ const EVENTS: [(&str, &[&str]); 12] = [
 ];
 
 /// Causes that a control produces.
-const CAUSES: [(&str, &[&str]); 4] = [
+const CAUSES: [(&str, &[&str]); 5] = [
+    ("zero_page_read", &["zero_page_read"]),
     ("first_touch", &["first_touch"]),
     ("zero_page_cow", &["zero_page_cow"]),
     ("anon_cow", &["fork_cow"]),
@@ -31,7 +32,8 @@ const CAUSES: [(&str, &[&str]); 4] = [
 ];
 
 /// Controls behind the causes together: a fault given the wrong one of them may have been any.
-const ANY_CAUSE: [&str; 5] = [
+const ANY_CAUSE: [&str; 6] = [
+    "zero_page_read",
     "first_touch",
     "zero_page_cow",
     "fork_cow",
@@ -40,7 +42,8 @@ const ANY_CAUSE: [&str; 5] = [
 ];
 
 /// Every name a claim may ask for.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
+    "zero_page_read",
     "first_touch",
     "zero_page_cow",
     "mprotect",
@@ -103,7 +106,7 @@ pub fn needs_entries(rule: &Rule) -> bool {
 pub fn needs_zero_page(rule: &Rule) -> bool {
     rule.conditions.iter().any(|condition| {
         let zero = |text: &str| text.starts_with("zero_page");
-        condition.path.ends_with(".zero_page")
+        condition.path.split('.').next_back() == Some("zero_page")
             || (condition.path == "cause"
                 && matches!(&condition.value, Value::Text(text) if zero(text)))
     })

@@ -29,6 +29,7 @@ pub fn pick(line: &impl Serialize, path: &str, text: &mut String) -> Leaf {
     let mut leaf = Leaf::Absent;
     let picker = Picker {
         path,
+        key: None,
         found: &mut leaf,
         text,
     };
@@ -58,6 +59,8 @@ impl ser::Error for Done {
 /// Follows `path`; at its end it notes what is there.
 struct Picker<'a> {
     path: &'a str,
+    /// What is serialised is a key: only whether it is this one is noted.
+    key: Option<&'a str>,
     found: &'a mut Leaf,
     text: &'a mut String,
 }
@@ -116,6 +119,10 @@ impl<'a> Serializer for Picker<'a> {
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Done> {
+        if let Some(key) = self.key {
+            *self.found = Leaf::Bool(key == value);
+            return Err(Done);
+        }
         self.text.push_str(value);
         self.end(Leaf::Text)
     }
@@ -254,6 +261,7 @@ impl Members<'_> {
     fn follow<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Done> {
         let picker = Picker {
             path: self.path,
+            key: None,
             found: self.found,
             text: self.text,
         };
@@ -305,15 +313,14 @@ impl SerializeMap for Members<'_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Done> {
         let mut leaf = Leaf::Absent;
-        self.text.clear();
         let picker = Picker {
             path: "",
+            key: Some(self.name),
             found: &mut leaf,
             text: self.text,
         };
         let _ = key.serialize(picker);
-        self.wanted = leaf == Leaf::Text && self.text == self.name;
-        self.text.clear();
+        self.wanted = leaf == Leaf::Bool(true);
         Ok(())
     }
 

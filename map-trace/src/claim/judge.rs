@@ -32,14 +32,13 @@ pub struct Setup {
     pub regions: Vec<user::Region>,
 }
 
-/// How far a process has come since its last exec.
+/// How far a process has come since its last exec, until code of the program itself has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Before the exec is told: the kernel loads the program.
     Loading,
     /// The dynamic loader and the C library set themselves up; no code of the program has been seen.
     Loader,
-    Running,
 }
 
 /// Judges claims while the lines of a trace go by. Memory: the stacks' facts, counts and a few examples.
@@ -120,7 +119,8 @@ impl Judge {
         if std::mem::take(&mut self.first) && self.launched {
             self.phases.insert(event.pid, Phase::Loading);
         }
-        self.place(&mut event);
+        let phase = self.phases.get(&event.pid).copied();
+        place(&mut event, &self.knowledge.stacks, phase);
         if let Some(claims) = self.by_kind.get(&event.kind) {
             for &index in claims {
                 let (claim, tally) = (&self.claims[index], &mut self.tallies[index]);
@@ -134,7 +134,12 @@ impl Judge {
                 );
             }
         }
-        self.follow(line, &event);
+        let program = event.stack.is_some_and(|stack| stack.modules.other);
+        let pid = event.pid;
+        if program && !self.phases.is_empty() {
+            self.phases.remove(&pid);
+        }
+        self.follow(line);
     }
 
     /// The footer of a live session, which is no line yet.
@@ -169,56 +174,45 @@ impl Judge {
         }
     }
 
-    /// Says of an event whether it came before the program's own code, and whether its stack tells everything.
-    fn place(&self, event: &mut EventView<'_>) {
-        let stack = event
-            .context
-            .and_then(|context| self.knowledge.stacks.get(context.stack));
-        let Some(stack) = stack else {
-            return;
-        };
-        let modules = stack.modules;
-        event.startup = match self.phase(event.pid) {
-            Phase::Loading => modules.none && !modules.loader && !modules.other,
-            Phase::Loader => modules.loader && !modules.other,
-            Phase::Running => false,
-        };
-        event.whole = event.startup || stack.lack.is_none();
-    }
-
-    fn phase(&self, pid: u32) -> Phase {
-        self.phases.get(&pid).copied().unwrap_or(Phase::Running)
-    }
-
     /// Keeps the phases of processes.
-    fn follow(&mut self, line: &TraceLine, event: &EventView<'_>) {
+    fn follow(&mut self, line: &TraceLine) {
         match line {
-            TraceLine::Exec(exec) => self.enter(exec.pid, Phase::Loader),
+            TraceLine::Exec(exec) => self.enter(exec.pid, Some(Phase::Loader)),
             TraceLine::Fork(fork) if !fork.thread => {
-                self.enter(fork.child_pid, self.phase(fork.pid));
+                self.enter(fork.child_pid, self.phases.get(&fork.pid).copied());
             }
             TraceLine::Exit(ExitEvent {
                 process: true, pid, ..
-            }) => {
-                self.phases.remove(pid);
-            }
+            }) => self.enter(*pid, None),
             _ => {}
-        }
-        let stack = event
-            .context
-            .and_then(|context| self.knowledge.stacks.get(context.stack));
-        if stack.is_some_and(|stack| stack.modules.other) {
-            self.phases.remove(&event.pid);
         }
     }
 
-    fn enter(&mut self, pid: u32, phase: Phase) {
-        if phase == Phase::Running {
-            self.phases.remove(&pid);
-        } else if self.phases.len() < MAX_PROCESSES || self.phases.contains_key(&pid) {
-            self.phases.insert(pid, phase);
+    fn enter(&mut self, pid: u32, phase: Option<Phase>) {
+        match phase {
+            Some(phase) if self.phases.len() < MAX_PROCESSES || self.phases.contains_key(&pid) => {
+                self.phases.insert(pid, phase);
+            }
+            _ => {
+                self.phases.remove(&pid);
+            }
         }
     }
+}
+
+/// Says of an event whether it came before the program's own code, and whether its stack tells everything.
+fn place<'a>(event: &mut EventView<'a>, stacks: &'a Stacks, phase: Option<Phase>) {
+    event.stack = event.context.and_then(|context| stacks.get(context.stack));
+    let Some(stack) = event.stack else {
+        return;
+    };
+    let modules = stack.modules;
+    event.startup = match phase {
+        Some(Phase::Loading) => modules.none && !modules.loader && !modules.other,
+        Some(Phase::Loader) => modules.loader && !modules.other,
+        None => false,
+    };
+    event.whole = event.startup || stack.lack.is_none();
 }
 
 /// Folds and judges a whole trace.

@@ -2,7 +2,7 @@
 
 use super::field::{Leaf, pick};
 use super::rule::{Area, Condition, Rule, Value};
-use super::stacks::{Lack, Stacks};
+use super::stacks::{Lack, StackFacts, Stacks};
 use crate::maps::Tables;
 use crate::model::event::{AggregateLine, Context, EventKind, TraceLine};
 use crate::model::vma::{VmaFacts, VmaKind};
@@ -72,6 +72,7 @@ pub struct EventView<'a> {
     pub group: Option<&'a AggregateLine>,
     /// None for events that belong to no operation.
     pub context: Option<&'a Context>,
+    pub stack: Option<&'a StackFacts>,
     /// It happened before any code of the program ran.
     pub startup: bool,
     /// Every operation it can belong to is known.
@@ -116,6 +117,7 @@ impl<'a> EventView<'a> {
             pid,
             group,
             context,
+            stack: None,
             startup: false,
             whole: false,
         })
@@ -128,7 +130,10 @@ pub fn in_scope(rule: &Rule, event: &EventView<'_>, knowledge: &Knowledge) -> Kn
         None => Known::Yes,
         Some(operation) => during(operation, event, knowledge),
     };
-    during.and(|| rule.on.as_ref().map_or(Known::Yes, |area| on(area, event)))
+    during.and(|| match &rule.on {
+        None => Known::Yes,
+        Some(area) => on(area, event, knowledge),
+    })
 }
 
 /// Whether all the rule's conditions hold of the event.
@@ -143,7 +148,7 @@ fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> K
     let Some(context) = event.context else {
         return Known::Unsure(Doubt::NoStack);
     };
-    let stack = knowledge.stacks.get(context.stack);
+    let stack = event.stack;
     let none = *wanted == Operation::None;
     let named = context.operation == *wanted || context.sub_operation.as_ref() == Some(wanted);
     let between = || stack.is_some_and(|stack| stack.operations.contains(wanted));
@@ -178,11 +183,11 @@ fn may_be_value_store(event: &EventView<'_>, context: &Context) -> bool {
         && context.operation == Operation::None
 }
 
-fn on(area: &Area, event: &EventView<'_>) -> Known {
+fn on(area: &Area, event: &EventView<'_>, knowledge: &Knowledge) -> Known {
     let place = Place::of(event);
     match area {
         Area::Range(start, end) => place.overlaps(*start, *end),
-        Area::Buckets => part(&place, "buckets"),
+        Area::Buckets => part(&place, "buckets", knowledge),
         Area::Heap => place
             .vma
             .map_or(Known::Unsure(Doubt::Area), |vma| match vma.kind {
@@ -197,8 +202,11 @@ fn on(area: &Area, event: &EventView<'_>) -> Known {
                 _ if is_go_heap(vma) => Known::No,
                 _ => nameless(vma),
             }),
-        // No trace says yet where a symbol lies.
-        Area::Symbol(_) => Known::Unsure(Doubt::Area),
+        // Only watched memory is known by the name it was asked for with.
+        Area::Symbol(name) => match place.part.and_then(|part| part.split(':').next()) {
+            Some(part) if part == name => Known::Yes,
+            _ => Known::Unsure(Doubt::Area),
+        },
     }
 }
 
@@ -216,10 +224,12 @@ fn nameless(vma: &VmaFacts) -> Known {
     }
 }
 
-fn part(place: &Place<'_>, wanted: &str) -> Known {
+fn part(place: &Place<'_>, wanted: &str, knowledge: &Knowledge) -> Known {
     match place.part {
-        Some(part) => Known::of(part == wanted),
-        None => Known::Unsure(Doubt::Area),
+        Some(part) if part == wanted => Known::Yes,
+        // Named by what it was watched as, memory may be a map's all the same.
+        Some(_) if knowledge.structure => Known::No,
+        _ => Known::Unsure(Doubt::Area),
     }
 }
 
@@ -263,9 +273,21 @@ impl<'a> Place<'a> {
                 ..one(Some(call.address), call.length.max(1))
             },
             TraceLine::Signal(event) => one(event.address, 1),
+            TraceLine::PteSample(event) => Self {
+                part: event.on.as_deref(),
+                ..one(Some(event.address), 1)
+            },
+            TraceLine::WatchHit(event) => Self {
+                part: event.on.as_deref(),
+                ..one(Some(event.address), 1)
+            },
             TraceLine::Aggregate(group) => {
-                let fault = group.event == EventKind::PageFault;
+                let fault = matches!(
+                    group.event,
+                    EventKind::PageFault | EventKind::PteSample | EventKind::WatchHit
+                );
                 Self {
+                    part: group.on.as_deref(),
                     addresses: Some((group.address_min.0, group.address_max.0)),
                     length: fault.then_some(1),
                     vma: group.vma.as_ref(),
@@ -301,8 +323,9 @@ impl<'a> Place<'a> {
 }
 
 /// Fields of a group that hold of each of its events.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 9] = [
     "pid",
+    "on",
     "mode",
     "error_code",
     "cause",
@@ -312,12 +335,31 @@ const KEPT: [&str; 8] = [
     "sub_operation",
 ];
 
+/// Fields of an entry that a group of samples has in common.
+const COMMON: [&str; 10] = [
+    "level",
+    "present",
+    "writable",
+    "user",
+    "no_execute",
+    "zero_page",
+    "empty",
+    "prot_none",
+    "uffd_wp",
+    "unstable",
+];
+
 fn condition(index: usize, wanted: &Condition, event: &EventView<'_>, text: &mut String) -> Known {
     let first = wanted.path.split('.').next().unwrap_or("");
-    if event.group.is_some() && !KEPT.contains(&first) {
+    let sampled = event.kind == EventKind::PteSample && COMMON.contains(&first);
+    if event.group.is_some() && !KEPT.contains(&first) && !sampled {
         return Known::Unsure(Doubt::Grouped(index));
     }
-    let leaf = pick(event.line, &wanted.path, text);
+    let leaf = match event.group {
+        // A group of samples keeps its entry apart.
+        Some(_) if sampled => pick(event.line, &format!("pte.{first}"), text),
+        _ => pick(event.line, &wanted.path, text),
+    };
     let known = match leaf {
         Leaf::Absent | Leaf::Null => match (null(first, event), &wanted.value) {
             (Null::Fact, value) => Known::of(*value == Value::Null),
@@ -401,10 +443,17 @@ fn is_unknown(leaf: Leaf, first: &str, path: &str, text: &str, event: &EventView
         (TraceLine::Mprotect(call) | TraceLine::PkeyMprotect(call), "pte_after") => {
             call.pte_after.as_ref()
         }
+        (TraceLine::PteSample(event), first) if of_sample(first) => Some(&event.pte),
+        (TraceLine::Aggregate(group), first) if of_sample(first) => group.pte.as_ref(),
         _ => None,
     };
-    let read_twice = unstable.is_some_and(|pte| pte.unstable) && !path.ends_with(".unstable");
+    let read_twice = unstable.is_some_and(|pte| pte.unstable) && !path.ends_with("unstable");
     read_twice || (path == "cause" && leaf == Leaf::Text && text == "unknown")
+}
+
+/// A field of a sample that is its entry's.
+fn of_sample(first: &str) -> bool {
+    COMMON.contains(&first) || matches!(first, "raw" | "accessed" | "dirty" | "saved_dirty")
 }
 
 fn asks_for_unknown(wanted: &Condition) -> bool {

@@ -1,6 +1,6 @@
 //! Lines of bounded length from a stream of any length.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use super::MAX_LINE;
 
@@ -19,35 +19,20 @@ pub enum Line {
 
 /// Reads one line into `buffer` (emptied first), without its newline.
 ///
-/// Memory: at most [`MAX_LINE`] plus the input's own buffer, whatever the input holds.
+/// Memory: at most [`MAX_LINE`] and a byte, plus the input's own buffer, whatever the input holds.
 pub fn next_line(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line> {
     buffer.clear();
-    loop {
-        let available = match input.fill_buf() {
-            Ok(available) => available,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if available.is_empty() {
-            return Ok(if buffer.is_empty() {
-                Line::End
-            } else {
-                Line::Unended
-            });
-        }
-        let newline = available.iter().position(|byte| *byte == b'\n');
-        let taken = newline.unwrap_or(available.len());
-        let room = MAX_LINE - buffer.len();
-        buffer.extend(available.iter().take(taken.min(room)));
-        if taken > room {
-            input.consume(room);
-            return Ok(Line::TooLong);
-        }
-        input.consume(taken + usize::from(newline.is_some()));
-        if newline.is_some() {
-            return Ok(Line::Whole);
-        }
+    let bound = MAX_LINE as u64 + 1;
+    let read = input.by_ref().take(bound).read_until(b'\n', buffer)?;
+    if buffer.last() == Some(&b'\n') {
+        buffer.pop();
+        return Ok(Line::Whole);
     }
+    if buffer.len() > MAX_LINE {
+        buffer.truncate(MAX_LINE);
+        return Ok(Line::TooLong);
+    }
+    Ok(if read == 0 { Line::End } else { Line::Unended })
 }
 
 #[cfg(test)]

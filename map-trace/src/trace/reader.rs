@@ -262,12 +262,15 @@ fn parse(line: &[u8]) -> Parsed {
 /// A line as the writer makes them, its type first: a shortcut past serde's search for the tag, which would keep the
 /// whole line in pieces until it is found. Null for any other line.
 fn parse_by_prefix(line: &[u8]) -> Option<TraceLine> {
-    fn of<T: DeserializeOwned>(line: &[u8], wrap: fn(T) -> TraceLine) -> Option<TraceLine> {
-        serde_json::from_slice(line).ok().map(wrap)
+    fn of<T: DeserializeOwned>(line: &str, wrap: fn(T) -> TraceLine) -> Option<TraceLine> {
+        serde_json::from_str(line).ok().map(wrap)
     }
     let rest = line.strip_prefix(b"{\"type\":\"")?;
     let end = rest.iter().position(|byte| *byte == b'"')?;
-    match rest.get(..end)? {
+    let kind = rest.get(..end)?;
+    // Once for the whole line is cheaper than for each string in it.
+    let line = std::str::from_utf8(line).ok()?;
+    match kind {
         b"page_fault" => of(line, TraceLine::PageFault),
         b"stack" => of(line, TraceLine::Stack),
         b"aggregate" => of(line, TraceLine::Aggregate),

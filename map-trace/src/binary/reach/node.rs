@@ -94,6 +94,16 @@ impl Raw {
                     self.direct(code, i, rax, starts);
                 }
                 FlowControl::IndirectCall => self.indirect_calls += 1,
+                // A scaled index is a switch inside the function.
+                FlowControl::IndirectBranch if i.memory_index_scale() != 8 => {
+                    self.indirect_calls += 1;
+                }
+                // `int 0x80`: numbers of another table.
+                FlowControl::Interrupt
+                    if i.mnemonic() == Mnemonic::Int && i.immediate(0) == 0x80 =>
+                {
+                    self.foreign.push(at);
+                }
                 _ => {}
             }
             let behind = rip_address(i).and_then(|named| function_behind(binary, named, starts));
@@ -101,6 +111,22 @@ impl Raw {
                 self.references.push((at, to));
             }
             tracker.after(i);
+        }
+        self.fall_through(code, &tracker, starts);
+    }
+
+    /// Code that does not end in a jump, a return or a call that never returns goes on in the next
+    /// function.
+    fn fall_through(&mut self, code: &Code, tracker: &Tracker, starts: &mut Starts) {
+        let goes_on = code.instructions.last().is_some_and(|last| {
+            matches!(
+                last.flow_control(),
+                FlowControl::Next | FlowControl::ConditionalBranch
+            )
+        });
+        if let Some(next) = starts.of(code.end).filter(|_| goes_on) {
+            self.calls
+                .push((code.end, next, tracker.now.unwrap_or(Rax::Unknown)));
         }
     }
 
