@@ -206,19 +206,19 @@ fn what_the_kernel_may_not_write_for_the_program_is_protection_without_a_signal(
 /// How a program's accesses are refused, with the causes of everything before them.
 #[test]
 fn every_refusal_has_its_cause_and_nothing_else_does() {
-    type Case = (&'static str, Cause, &'static [(Cause, u64)]);
-    let cases: [Case; 5] = [
-        ("accerr", Cause::Protection, &[(Cause::FirstTouch, 1)]),
-        ("none", Cause::Protection, &[]),
-        ("nx", Cause::Protection, &[(Cause::FirstTouch, 1)]),
-        // The first refused write finds no page, and none is ever put there.
-        ("overlay", Cause::Protection, &[]),
-        ("maperr", Cause::Unmapped, &[]),
+    // How, what it is, and first touches before.
+    let cases = [
+        ("accerr", Cause::Protection, 1),
+        ("none", Cause::Protection, 0),
+        ("nx", Cause::Protection, 1),
+        // The refused write finds no page, and none is ever put there.
+        ("overlay", Cause::Protection, 0),
+        ("maperr", Cause::Unmapped, 0),
     ];
-    for (how, refused, before) in cases {
+    for (how, refused, touched) in cases {
         let traced = traced("segv", &["20", how]);
-        let mut expected: BTreeMap<_, _> = before.iter().copied().collect();
-        expected.insert(refused, 20);
-        assert_eq!(causes(&traced), expected, "{how}");
+        let expected = [(Cause::FirstTouch, touched), (refused, 20)];
+        let expected = expected.into_iter().filter(|(_, count)| *count > 0);
+        assert_eq!(causes(&traced), expected.collect(), "{how}");
     }
 }

@@ -123,7 +123,7 @@ fn cause(
     let entry = kernel_class(key.pte_class, knows_zero);
     let inputs = FaultInputs::new(FaultCode(key.code), mode, value.address_min, entry, place);
     let last = classify(&inputs);
-    match finished.members.cause(key) {
+    let (cause, mut reason) = match finished.members.cause(key) {
         Some(cause) if !place.certain || last.cause == cause => (
             cause,
             "as the events of this code, entry and stack that are stored".to_owned(),
@@ -137,7 +137,11 @@ fn cause(
             Cause::Unknown,
             "counted in the kernel only; the mapping is not known".to_owned(),
         ),
+    };
+    if cause == Cause::FileMap {
+        reason.push_str("; which of these waited for a disk is not known");
     }
+    (cause, reason)
 }
 
 /// What the samples of a group have in common, out of the kernel's summary of their entries.

@@ -19,7 +19,7 @@ use std::io;
 use self::arena::Arena;
 use self::child::TIMES;
 use self::observe::{Observation, Sightings};
-use self::process::Process;
+use self::process::{Ended, Process};
 use super::clock::now_ns;
 use super::instrument::Instrument;
 use crate::error::{Error, Result};
@@ -91,8 +91,8 @@ impl Controls {
         let ended = process.wait();
         instrument.ring.drain(|bytes| observation.accept(bytes));
         let sightings = observation.finish();
-        // What it did not do by itself it did not do exactly.
-        Ok(if matches!(ended, Ok(true)) {
+        // What it tried and could not do is not seen, and fails its own control only.
+        Ok(if matches!(ended, Ok(Ended::Done | Ended::Partly)) {
             sightings
         } else {
             sightings.incomplete()

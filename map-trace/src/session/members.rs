@@ -19,6 +19,11 @@ pub struct Members(HashMap<Key, Option<Cause>>);
 impl Members {
     /// A fault of a group turned out to have this cause.
     pub fn learn(&mut self, record: &PageFaultRecord, cause: Cause) {
+        // Which of the rest waited for a disk is not known; that any of these did tells nothing of them.
+        let cause = match cause {
+            Cause::FileRead => Cause::FileMap,
+            cause => cause,
+        };
         let header = &record.header;
         let key = (
             header.kind,
@@ -35,7 +40,7 @@ impl Members {
         }
     }
 
-    /// The one cause that every delivered fault of the group had.
+    /// The one cause that every delivered fault of the group had; `file_map` stands for `file_read` too.
     pub fn cause(&self, key: &AggregateKey) -> Option<Cause> {
         *self
             .0

@@ -8,7 +8,7 @@
 //! instruction, so that none is held back by a small `--detail`.
 
 use std::arch::asm;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::arena::{Arena, PAGE, Slot};
 
@@ -17,17 +17,22 @@ pub const TIMES: u64 = 4;
 
 /// Exit status of a child that did everything it was to do.
 pub const DONE: i32 = 0;
-/// A system call failed, or an access was not refused that should have been.
-const FAILED: usize = 1;
+/// Exit status of one that went through every step, some of which did not do what they should: a security
+/// module may forbid memory that is executable, for instance. What is missing then is not seen either.
+pub const PARTLY: i32 = 1;
 /// map-trace is gone.
 const ABANDONED: usize = 2;
 /// A fault outside of the arena, which no step makes.
 const STRAY: usize = 3;
+/// It could not prepare itself.
+const UNPREPARED: usize = 4;
 
 /// Where refused accesses are expected, and how many there were.
 static ARENA_START: AtomicUsize = AtomicUsize::new(0);
 static ARENA_END: AtomicUsize = AtomicUsize::new(0);
 static REFUSED: AtomicU32 = AtomicU32::new(0);
+/// A step did not do what it should.
+static SHORT: AtomicBool = AtomicBool::new(false);
 
 /// What the child is given.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +77,10 @@ pub unsafe fn run(orders: &Orders) -> ! {
         refusals(&orders.arena);
         copies(orders);
         let fresh = orders.arena.slot(Slot::KernelRead);
-        each_page!(fresh, page => must(read(orders.go, page) == 1));
-        must(u64::from(REFUSED.load(Ordering::Relaxed)) == 3 * TIMES);
-        exit(DONE as usize)
+        each_page!(fresh, page => should(read(orders.go, page) == 1));
+        should(u64::from(REFUSED.load(Ordering::Relaxed)) == 3 * TIMES);
+        let short = SHORT.load(Ordering::Relaxed);
+        exit(if short { PARTLY } else { DONE } as usize)
     }
 }
 
@@ -143,7 +149,6 @@ unsafe fn copies(orders: &Orders) {
     unsafe {
         each_page!(pages, page => write_to(page));
         let grandchild = syscall(libc::SYS_clone, [libc::SIGCHLD as usize, 0, 0, 0, 0, 0]);
-        must(grandchild >= 0);
         if grandchild == 0 {
             if orders.follow_forks {
                 each_page!(pages, page => write_to(page));
@@ -152,8 +157,11 @@ unsafe fn copies(orders: &Orders) {
         }
         let mut status = 0_i32;
         let arguments = [grandchild as usize, &raw mut status as usize, 0, 0, 0, 0];
-        must(syscall(libc::SYS_wait4, arguments) == grandchild && status == DONE);
-        each_page!(pages, page => write_to(page));
+        if grandchild > 0 {
+            should(syscall(libc::SYS_wait4, arguments) == grandchild && status == DONE);
+            each_page!(pages, page => write_to(page));
+        }
+        should(grandchild > 0);
     }
 }
 
@@ -241,7 +249,7 @@ unsafe fn read_from(page: usize) {
 unsafe fn protect(page: usize, prot: usize) {
     // SAFETY: a page of the arena, which holds nothing.
     let result = unsafe { syscall(libc::SYS_mprotect, [page, PAGE, prot, 0, 0, 0]) };
-    must(result == 0);
+    should(result == 0);
 }
 
 /// Puts a fresh page that is read-only in the place of another.
@@ -258,7 +266,7 @@ unsafe fn overlay(page: usize) {
     ];
     // SAFETY: a page of the arena, which holds nothing.
     let result = unsafe { syscall(libc::SYS_mmap, arguments) };
-    must(result == page as isize);
+    should(result == page as isize);
 }
 
 /// Reads one byte to an address.
@@ -272,7 +280,14 @@ unsafe fn read(descriptor: i32, to: usize) -> isize {
 fn must(held: bool) {
     if !held {
         // SAFETY: in the child, see `run`.
-        unsafe { exit(FAILED) }
+        unsafe { exit(UNPREPARED) }
+    }
+}
+
+#[inline(always)]
+fn should(held: bool) {
+    if !held {
+        SHORT.store(true, Ordering::Relaxed);
     }
 }
 

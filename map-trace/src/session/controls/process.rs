@@ -17,6 +17,17 @@ pub struct Process {
     reaped: bool,
 }
 
+/// How the child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It did everything.
+    Done,
+    /// It tried everything.
+    Partly,
+    /// It did not get to its end.
+    Broken,
+}
+
 /// All signals blocked in this thread, until dropped.
 struct Blocked(libc::sigset_t);
 
@@ -90,8 +101,8 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for the end; true when the child did all it was to do.
-    pub fn wait(&mut self) -> io::Result<bool> {
+    /// Waits for the end and tells how it came.
+    pub fn wait(&mut self) -> io::Result<Ended> {
         let mut poll = libc::pollfd {
             fd: self.pidfd.as_raw_fd(),
             events: libc::POLLIN,
@@ -110,7 +121,13 @@ impl Process {
         if ready == 0 {
             self.kill();
         }
-        Ok(self.reap()? == child::DONE)
+        let status = self.reap()?;
+        let exited = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
+        Ok(match exited {
+            Some(child::DONE) => Ended::Done,
+            Some(child::PARTLY) => Ended::Partly,
+            _ => Ended::Broken,
+        })
     }
 
     fn kill(&self) {
@@ -158,7 +175,8 @@ mod tests {
         for follow_forks in [true, false] {
             let mut process = forked(follow_forks);
             process.release(child::TIMES).unwrap();
-            assert!(process.wait().unwrap(), "follow_forks {follow_forks}");
+            let ended = process.wait().unwrap();
+            assert_eq!(ended, Ended::Done, "follow_forks {follow_forks}");
         }
     }
 
@@ -169,7 +187,7 @@ mod tests {
         process.release(child::TIMES - 1).unwrap();
         let (_, other) = rustix::pipe::pipe().unwrap();
         drop(std::mem::replace(&mut process.go, other));
-        assert!(!process.wait().unwrap());
+        assert_eq!(process.wait().unwrap(), Ended::Partly);
     }
 
     #[test]
@@ -177,7 +195,7 @@ mod tests {
         let mut process = forked(true);
         let (_, other) = rustix::pipe::pipe().unwrap();
         drop(std::mem::replace(&mut process.go, other));
-        assert!(!process.wait().unwrap());
+        assert_eq!(process.wait().unwrap(), Ended::Broken);
     }
 
     #[test]
