@@ -49,10 +49,11 @@ fn tick(cpu: *mut Cpu, process: *const Process, pid_tgid: u64) {
 /// Pages of a range; 0 behind the last one.
 #[inline(always)]
 fn pages(index: u32) -> u64 {
+    let Some(range) = RANGES.get_ptr(index & (MAX_RANGES - 1)) else {
+        return 0;
+    };
     // SAFETY: a map value.
-    RANGES
-        .get_ptr(index & (MAX_RANGES - 1))
-        .map_or(0, |range| unsafe { (*range).pages })
+    unsafe { (*range).pages }
 }
 
 /// Reads the range's next entry and tells it. A global BPF function, so that the verifier checks it once
