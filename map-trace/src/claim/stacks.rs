@@ -43,6 +43,10 @@ pub struct StackFacts {
     /// Every operation and region on it, innermost first.
     pub operations: Box<[Operation]>,
     pub lack: Option<Lack>,
+    /// A loop over a map that it is in is among the operations.
+    pub loops_known: bool,
+    /// So is the assign whose value it stores.
+    pub stores_known: bool,
     pub modules: Modules,
     frames: Box<[KeptFrame]>,
 }
@@ -80,6 +84,8 @@ impl Stacks {
         let facts = StackFacts {
             operations: tables.all(&line.frames).into(),
             lack: lack(line),
+            loops_known: line.loops_known,
+            stores_known: line.stores_known,
             modules: modules(&line.frames),
             frames,
         };
