@@ -11,7 +11,7 @@ use iced_x86::{FlowControl, Mnemonic, OpKind, Register};
 
 use super::Judged;
 use super::graph::Graph;
-use super::origin::{Loads, Origin, Tracer};
+use super::origin::{Origin, Tracer};
 use super::role::Role;
 
 /// Iterators of one function at most: the bits of a set.
@@ -21,15 +21,6 @@ const MAX_ITERATORS: usize = 64;
 const HEAD: i64 = 24;
 /// Instructions between the load of a key and the test of it at most.
 const BACK: usize = 12;
-
-/// What an iterator is known by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Iterator {
-    /// It lives on the stack, at this displacement from rsp.
-    Here(i64),
-    /// Its address does.
-    Behind(i64),
-}
 
 /// Sets of iterators at each instruction.
 #[derive(Debug)]
@@ -121,7 +112,7 @@ impl Loops {
 fn calls(
     graph: &Graph,
     tracer: &mut Tracer<'_>,
-    iterators: &mut Vec<Iterator>,
+    iterators: &mut Vec<Origin>,
 ) -> Option<Vec<(usize, u64, Role)>> {
     let roles = graph.roles();
     let begins = |role: &Role| matches!(role, Role::Start(_) | Role::Next);
@@ -135,11 +126,10 @@ fn calls(
             Role::Next | Role::Reset => Register::RAX,
             _ => continue,
         };
-        let iterator = match tracer.origin(at, register, Loads::Told) {
-            Origin::Address(slot) => Iterator::Here(slot),
-            Origin::Load(slot) => Iterator::Behind(slot),
-            _ => return None,
-        };
+        let iterator = tracer.origin(at, register);
+        if matches!(iterator, Origin::Other | Origin::Unknown) {
+            return None;
+        }
         let bit = iterators.iter().position(|known| *known == iterator);
         let bit = bit.unwrap_or_else(|| {
             iterators.push(iterator);
@@ -153,30 +143,27 @@ fn calls(
     Some(found)
 }
 
-/// Where an iterator's memory, or the word that leads to it, is written by the function itself.
-fn renewals(graph: &Graph, tracer: &mut Tracer<'_>, iterators: &[Iterator], happens: &mut Happens) {
-    if iterators.is_empty() {
-        return;
-    }
-    for at in 0..graph.instructions.len() {
-        if graph.instructions[at].memory_base() != Register::RSP {
-            continue;
-        }
-        for (n, iterator) in iterators.iter().enumerate() {
-            let (slot, length) = match *iterator {
-                Iterator::Here(slot) => (slot, HEAD),
-                Iterator::Behind(slot) => (slot, 8),
-            };
-            if tracer.stores(at, slot, length) {
-                *happens.renewed.entry(at).or_default() |= 1 << n;
+/// Where an iterator's memory is written by the function itself, or allocated.
+fn renewals(graph: &Graph, tracer: &mut Tracer<'_>, iterators: &[Origin], happens: &mut Happens) {
+    for (n, iterator) in iterators.iter().enumerate() {
+        let mut renewed = |at: usize| *happens.renewed.entry(at).or_default() |= 1 << n;
+        match *iterator {
+            Origin::Result(call, _) => renewed(call),
+            Origin::Address(slot) => {
+                for (at, i) in graph.instructions.iter().enumerate() {
+                    if i.memory_base() == Register::RSP && tracer.stores(at, slot, HEAD) {
+                        renewed(at);
+                    }
+                }
             }
+            _ => {}
         }
     }
 }
 
 /// The branches taken when there is no further entry: the key pointer, an iterator's first word, is nil
 /// (`cmd/compile/internal/walk/range.go`), or `Next` says so.
-fn endings(graph: &Graph, tracer: &mut Tracer<'_>, iterators: &[Iterator], happens: &mut Happens) {
+fn endings(graph: &Graph, tracer: &mut Tracer<'_>, iterators: &[Origin], happens: &mut Happens) {
     if iterators.is_empty() {
         return;
     }
@@ -206,11 +193,11 @@ fn tested(
     graph: &Graph,
     tracer: &mut Tracer<'_>,
     branch: usize,
-    iterators: &[Iterator],
+    iterators: &[Origin],
     happens: &Happens,
 ) -> u64 {
     let key_at = |displacement: u64| {
-        let is = |iterator: &Iterator| *iterator == Iterator::Here(displacement as i64);
+        let is = |iterator: &Origin| *iterator == Origin::Address(displacement as i64);
         iterators.iter().position(is).map_or(0, |n| 1 << n)
     };
     let Some(test) = only_before(graph, branch).and_then(|at| skip_nops(graph, at)) else {

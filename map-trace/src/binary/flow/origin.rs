@@ -17,21 +17,16 @@ const MAX_STEPS: usize = 20_000;
 pub(super) enum Origin {
     /// The address of a place on the stack, by its displacement from rsp.
     Address(i64),
-    /// Loaded from that place; told only when loads are not followed.
-    Load(i64),
+    /// What the call at this position left in a register.
+    Result(usize, Register),
+    /// What the function's caller left in it.
+    Parameter(Register),
     /// The place of a value that an assign gave back, or one at a fixed distance of it.
     Assigned,
     /// Anything else, or different things on different ways.
     Other,
     /// Too long to follow.
     Unknown,
-}
-
-/// Whether words on the stack are followed to the stores that filled them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loads {
-    Followed,
-    Told,
 }
 
 /// Where a value stands.
@@ -61,8 +56,9 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Where the value of a register before the instruction at a position comes from.
-    pub fn origin(&mut self, at: usize, register: Register, loads: Loads) -> Origin {
+    /// Where the value of a register before the instruction at a position comes from. Words on the stack
+    /// are followed to the stores that filled them.
+    pub fn origin(&mut self, at: usize, register: Register) -> Origin {
         let start = (at, Place::Register(register));
         let mut seen = HashMap::from([(start, 0i64)]);
         let mut open = vec![start];
@@ -73,21 +69,16 @@ impl<'a> Tracer<'a> {
                 return Origin::Unknown;
             }
             let offset = seen.get(&(at, place)).copied().unwrap_or(0);
+            let mut ends = Vec::new();
             if at == 0 {
-                return Origin::Other;
+                ends.push(match place {
+                    Place::Register(register) => Origin::Parameter(register),
+                    Place::Slot(_) => Origin::Other,
+                });
             }
             for before in self.graph.before(at) {
-                match self.back(before, place, loads) {
-                    Back::End(Origin::Other) => return Origin::Other,
-                    Back::End(found) => {
-                        let found = match found {
-                            Origin::Address(base) => Origin::Address(base.wrapping_add(offset)),
-                            other => other,
-                        };
-                        if *agreed.get_or_insert(found) != found {
-                            return Origin::Other;
-                        }
-                    }
+                match self.back(before, place) {
+                    Back::End(found) => ends.push(found),
                     Back::To(place, by) => {
                         let offset = offset.wrapping_add(by);
                         match seen.get(&(before, place)) {
@@ -100,6 +91,15 @@ impl<'a> Tracer<'a> {
                     }
                 }
             }
+            for found in ends {
+                let found = match found {
+                    Origin::Address(base) => Origin::Address(base.wrapping_add(offset)),
+                    other => other,
+                };
+                if found == Origin::Other || *agreed.get_or_insert(found) != found {
+                    return Origin::Other;
+                }
+            }
         }
         match agreed {
             Some(Origin::Address(_)) if drifts => Origin::Other,
@@ -109,7 +109,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// What the value in a place after an instruction was before it.
-    fn back(&mut self, at: usize, place: Place, loads: Loads) -> Back {
+    fn back(&mut self, at: usize, place: Place) -> Back {
         let role = self.graph.role(at);
         let i = &self.graph.instructions[at];
         match place {
@@ -119,13 +119,13 @@ impl<'a> Tracer<'a> {
                 } else if role.keeps(register) {
                     Back::To(place, 0)
                 } else {
-                    Back::End(Origin::Other)
+                    Back::End(Origin::Result(at, register))
                 }
             }
             Place::Slot(_) if self.graph.is_call(at) => Back::To(place, 0),
             Place::Register(register) => {
                 if self.writes(i, register) {
-                    defined(i, register, loads)
+                    defined(i, register)
                 } else {
                     Back::To(place, 0)
                 }
@@ -187,7 +187,7 @@ impl<'a> Tracer<'a> {
 }
 
 /// The value an instruction puts into a register.
-fn defined(i: &Instruction, register: Register, loads: Loads) -> Back {
+fn defined(i: &Instruction, register: Register) -> Back {
     let other = Back::End(Origin::Other);
     if i.op_count() == 0 || i.op0_kind() != OpKind::Register || i.op0_register() != register {
         return other;
@@ -197,11 +197,9 @@ fn defined(i: &Instruction, register: Register, loads: Loads) -> Back {
     let moved = |by: i64| Back::To(Place::Register(register), by);
     match (i.mnemonic(), i.op1_kind()) {
         (Mnemonic::Mov, OpKind::Register) => Back::To(Place::Register(i.op1_register()), 0),
-        (Mnemonic::Mov, OpKind::Memory) if plain && i.memory_base() == Register::RSP => match loads
-        {
-            Loads::Followed => Back::To(Place::Slot(displacement), 0),
-            Loads::Told => Back::End(Origin::Load(displacement)),
-        },
+        (Mnemonic::Mov, OpKind::Memory) if plain && i.memory_base() == Register::RSP => {
+            Back::To(Place::Slot(displacement), 0)
+        }
         (Mnemonic::Lea, _) if plain && i.memory_base() == Register::RSP => {
             Back::End(Origin::Address(displacement))
         }

@@ -5,7 +5,7 @@ use iced_x86::{FlowControl, Instruction, Register};
 
 use super::Stores;
 use super::graph::Graph;
-use super::origin::{Loads, Origin, Tracer, is_write};
+use super::origin::{Origin, Tracer, is_write};
 use super::role::Role;
 
 /// Whether the instruction at a position reads or writes through an assign's place.
@@ -29,7 +29,7 @@ pub(super) fn at_instruction(graph: &Graph, at: usize) -> Stores {
         .collect();
     let answers = bases
         .into_iter()
-        .map(|base| judged(tracer.origin(at, base, Loads::Followed)));
+        .map(|base| judged(tracer.origin(at, base)));
     // A copy from elsewhere into the place: which of the two faulted is not told by the instruction.
     answers
         .reduce(|one, other| if one == other { one } else { Stores::Unknown })
@@ -44,7 +44,7 @@ pub(super) fn at_call(graph: &Graph, at: usize) -> Stores {
     if !graph.whole {
         return Stores::Unknown;
     }
-    judged(Tracer::new(graph).origin(at, to, Loads::Followed))
+    judged(Tracer::new(graph).origin(at, to))
 }
 
 const fn judged(origin: Origin) -> Stores {
