@@ -8,11 +8,19 @@
 
 use std::collections::BTreeMap;
 
-use map_trace::model::event::{EventKind, MemoryCallEvent};
+use map_trace::model::event::{EventKind, MemoryCallEvent, Mode};
 use map_trace::model::stack::StackLine;
 use map_trace_tests::{GoToolchain, Session, Strip, Traced, go, go_toolchains};
 
 const PAGE: u64 = 4096;
+/// Functions of the runtime that write for their caller.
+const COPYING: [&str; 5] = [
+    "runtime.duffcopy",
+    "runtime.duffzero",
+    "runtime.memmove",
+    "runtime.typedmemmove",
+    "runtime.wbMove",
+];
 
 /// What the program says it did at one place.
 struct Place<'a> {
@@ -96,6 +104,53 @@ fn every_place_in_and_around_a_loop_is_told_right() {
                 toolchain.version
             );
             assert!(by_page.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_value_of_an_assign_belongs_to_it_and_a_store_beside_it_does_not() {
+    for toolchain in go_toolchains() {
+        for strip in [Strip::No, Strip::Yes] {
+            let version = &toolchain.version;
+            let session = Session::run(go(&toolchain, strip, "stores")).in_full();
+            // Without the collector no memory is used twice: the first write to a page is the value's.
+            let session = session.with(|command| {
+                command
+                    .env("GOGC", "off")
+                    .env("GODEBUG", "asyncpreemptoff=1");
+            });
+            let traced = session.traced().sound();
+            assert_eq!(traced.status(), 0, "{}", traced.stderr());
+            let own = traced.said.range();
+            let (mut beside, mut values, mut open) = (0, BTreeMap::<_, u64>::new(), Vec::new());
+            // The kernel faults for itself when it writes a signal's frame.
+            let faults = traced.trace.faults();
+            for fault in faults.filter(|fault| fault.mode == Mode::User) {
+                let functions = traced.trace.functions(&fault.context);
+                let mut outward = functions.into_iter().skip_while(|f| COPYING.contains(f));
+                let Some(function) = outward.next().filter(|f| f.starts_with("main.store")) else {
+                    continue;
+                };
+                let operation = fault.context.operation.word();
+                if own.contains(fault.address.0) {
+                    assert_eq!(operation, "none", "{version}: {function}");
+                    beside += 1;
+                } else if operation == "assign" {
+                    *values.entry(function).or_insert(0) += 1;
+                } else {
+                    open.push((function, fault.address, fault.ip, fault.cause));
+                }
+            }
+            assert_eq!(beside, traced.said.number("fresh"), "{version}");
+            assert_eq!(open, [], "{version} {strip:?}");
+            // Growth and the words that say which slots are taken touch most pages first; the rest is left
+            // for the values.
+            let count: u64 = values.values().sum();
+            assert!(
+                count > 20 && values.contains_key("main.storeLarge"),
+                "{version}: {values:?}"
+            );
         }
     }
 }
