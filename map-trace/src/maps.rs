@@ -136,6 +136,12 @@ impl Tables {
         all
     }
 
+    /// Whether a stack is `runtime` whatever callers it may lack: the runtime's own work stands inside every
+    /// operation, and there is no region that would keep the event.
+    pub fn is_runtime_for_sure(&self, frames: &[Frame]) -> bool {
+        !self.has_regions() && self.walk(frames).noise_inside
+    }
+
     fn walk(&self, frames: &[Frame]) -> Seen {
         let mut seen = Seen::default();
         for frame in frames {

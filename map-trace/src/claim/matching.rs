@@ -159,6 +159,9 @@ fn during(wanted: &Operation, event: &EventView<'_>) -> Known {
     let Some(stack) = stack else {
         return Known::Unsure(Doubt::NoStack);
     };
+    if stack.runtime && wanted.is_map() {
+        return Known::No;
+    }
     if let Some(lack) = stack.lack {
         return Known::Unsure(match lack {
             Lack::Truncated => Doubt::Truncated,

@@ -204,6 +204,30 @@ fn a_loop_and_a_store_are_operations_inside_their_function() {
 }
 
 #[test]
+fn the_runtimes_own_work_stays_its_own_whoever_called() {
+    let sure = |tables: &Tables, names: &[&str]| {
+        let frames: Vec<Frame> = names
+            .iter()
+            .map(|name| Frame {
+                function: Some((*name).to_owned()),
+                ..Frame::default()
+            })
+            .collect();
+        tables.is_runtime_for_sure(&frames)
+    };
+    let tables = Tables::default();
+    assert!(sure(
+        &tables,
+        &["runtime.mmap", "runtime.newstack", "runtime.morestack"]
+    ));
+    assert!(!sure(&tables, &["runtime.mmap", "runtime.systemstack"]));
+    assert!(!sure(&tables, &["runtime.mapassign", "runtime.newstack"]));
+    let regions = [Region::parse("hot=main.hot").unwrap()];
+    let tables = Tables::new(Vec::new(), &regions);
+    assert!(!sure(&tables, &["runtime.newstack"]));
+}
+
+#[test]
 fn a_region_counts_like_an_operation_and_is_never_hidden_by_the_runtime() {
     let region = |text| Region::parse(text).unwrap();
     let regions = [
