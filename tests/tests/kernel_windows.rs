@@ -128,10 +128,12 @@ fn the_value_of_an_assign_belongs_to_it_and_a_store_beside_it_does_not() {
             let faults = traced.trace.faults();
             for fault in faults.filter(|fault| fault.mode == Mode::User) {
                 let functions = traced.trace.functions(&fault.context);
+                let whole = functions.contains(&"main.main");
                 let mut outward = functions.into_iter().skip_while(|f| COPYING.contains(f));
                 let Some(function) = outward.next().filter(|f| f.starts_with("main.store")) else {
                     continue;
                 };
+                assert!(whole, "{version}: the callers of {function} are missing");
                 let operation = fault.context.operation.word();
                 if own.contains(fault.address.0) {
                     assert_eq!(operation, "none", "{version}: {function}");
