@@ -77,10 +77,12 @@ impl Loops {
         renewals(graph, &mut tracer, &iterators, &mut happens);
         endings(graph, &mut tracer, &iterators, &mut happens);
         let (begun, ended) = forward(graph, &happens);
+        let mut ahead = backward(graph, &happens);
+        checks(graph, &mut ahead);
         Some(Self {
             begun,
             ended,
-            ahead: backward(graph, &happens),
+            ahead,
             steps,
         })
     }
@@ -314,4 +316,31 @@ fn backward(graph: &Graph, happens: &Happens) -> Vec<u64> {
         }
     }
     ahead
+}
+
+/// A failed check (an index out of bounds) leads nowhere, but belongs where it was made: nothing more is ahead
+/// of it than of all branches that lead to it.
+fn checks(graph: &Graph, ahead: &mut [u64]) {
+    for (call, role) in graph.roles() {
+        if role != Role::FailedCheck {
+            continue;
+        }
+        let mut block = vec![call];
+        let mut first = call;
+        while let Some(before) = only_before(graph, first).filter(|&at| !is_branch(graph, at)) {
+            block.push(before);
+            first = before;
+        }
+        let branches = || graph.before(first);
+        if branches().next().is_some() && branches().all(|at| is_branch(graph, at)) {
+            let common = branches().fold(u64::MAX, |set, at| set & ahead[at]);
+            for at in block {
+                ahead[at] |= common;
+            }
+        }
+    }
+}
+
+fn is_branch(graph: &Graph, at: usize) -> bool {
+    graph.instructions[at].flow_control() == FlowControl::ConditionalBranch
 }

@@ -293,6 +293,18 @@ func over(m map[uint64]uint64) {
 	}
 }
 
+// leaving has nothing but a call on the way out of its loop.
+//
+//go:noinline
+func leaving(m map[uint64]uint64) {
+	for k := range m {
+		if k == 7 {
+			at("unknown", "leaving.way-out")
+			return
+		}
+	}
+}
+
 func main() {
 	var err error
 	pages, err = syscall.Mmap(-1, 0, 128*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
@@ -303,6 +315,10 @@ func main() {
 	m := map[uint64]uint64{}
 	for i := uint64(0); i < 12; i++ {
 		m[i] = i
+	}
+	leaving(m)
+	if len(os.Args) > 1 && os.Args[1] == "leaving" {
+		return
 	}
 	simple(m)
 	breaking(m)
