@@ -19,6 +19,7 @@ use super::progress::Progress;
 use super::recording::Recording;
 use super::settings::{Detail, Level, ProgramSettings, RecordSettings, RunSettings, User};
 use super::stacks::Stacks;
+use super::structure::Structure;
 use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options, watched};
 use crate::claim::Setup;
 use crate::error::{Error, Result};
@@ -52,7 +53,9 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     privilege::require(&arguments)?;
     let command = command(&settings.program);
-    let suspended = launch::prepare(&command)?.spawn()?;
+    let prepared = launch::prepare(&command)?;
+    let program = prepared.path().to_owned();
+    let suspended = prepared.spawn()?;
     let argv = command
         .argv
         .iter()
@@ -61,6 +64,7 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     let subject = Subject::Child {
         pid: suspended.pid(),
         argv,
+        program,
     };
     let session = Session::arm(&settings.record, subject)?;
     runtime()?.block_on(session.launch(suspended))
@@ -194,6 +198,8 @@ impl<'a> Session<'a> {
         let proven = controls.run(&mut instrument)?;
         // Orphans of the program come to us, so that their use can be added to the program's.
         let _without = wait::become_subreaper();
+        let mut structure = Structure::default();
+        subject.probe(&mut instrument, &mut structure);
         let start_ns = now_ns();
         let header = HeaderLine {
             schema: TRACE_SCHEMA.to_owned(),
@@ -204,6 +210,7 @@ impl<'a> Session<'a> {
             attached: subject.attached(),
             host,
             probes: probes(&instrument, settings),
+            not_probed: instrument.probes.notes.clone(),
             calibration: instrument.calibration.clone(),
             options: options::options(settings, &rows),
             ..HeaderLine::default()
@@ -215,6 +222,7 @@ impl<'a> Session<'a> {
         let recorder = Recording::begin(&header, file, claims);
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
+        pipeline.structure = structure;
         let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
         events.count(&subject, inherit);
         let progress = Progress::new(settings.screen.progress);
@@ -371,9 +379,19 @@ impl<'a> Session<'a> {
     fn pump(&mut self) {
         let now = now_ns();
         self.drain();
+        self.probe_new();
         self.pipeline.release(now.saturating_sub(SLACK_NS));
         let undecodable = self.pipeline.trouble().undecodable;
         self.progress.update(self.pipeline.events(), undecodable);
+    }
+
+    /// Probes what processes have become since.
+    fn probe_new(&mut self) {
+        let Instrument { object, probes, .. } = &mut self.instrument;
+        for tgid in std::mem::take(&mut self.pipeline.executed) {
+            let path = std::path::PathBuf::from(format!("/proc/{tgid}/exe"));
+            let _not_go = probes.file(object, &path, &mut self.pipeline.structure);
+        }
     }
 
     fn drain(&mut self) {
@@ -414,6 +432,7 @@ impl<'a> Session<'a> {
             End::Stopped(by, waited) => (Some(by), waited),
         };
         // Detached first: what a program that still runs does now is no longer counted by anyone.
+        self.instrument.probes.detach();
         self.instrument.object.detach();
         drop(std::mem::take(&mut self.events.programs));
         let perf = self.events.read();
@@ -498,6 +517,7 @@ fn try_wait(running: &mut Option<&mut Running>) -> Result<Option<Waited>> {
 /// Every probe of the session; those on watched memory are armed once the program can be looked at.
 fn probes(instrument: &Instrument, settings: &RecordSettings) -> Vec<Probe> {
     let mut probes = instrument.object.probes().to_vec();
+    probes.extend(instrument.probes.told.iter().cloned());
     let mut add = |name: &str, event: &str, emits: &str| {
         probes.push(Probe {
             name: name.to_owned(),
