@@ -17,6 +17,7 @@ mod elf;
 mod facts;
 pub mod flow;
 mod go;
+mod goroutine;
 mod image;
 mod jit;
 pub mod layout;

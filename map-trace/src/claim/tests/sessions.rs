@@ -50,6 +50,7 @@ pub fn hot() -> Operation {
 
 pub fn fault(operation: Operation, cause: Cause, stack: Option<u64>) -> TraceLine {
     TraceLine::PageFault(Box::new(PageFaultEvent {
+        on: None,
         time_ns: 10,
         pid: 7,
         tid: 7,
