@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod calls;
+mod census;
 mod clock;
 mod controls;
 mod faults;
