@@ -46,14 +46,6 @@ pub struct Wanted {
     pub inode: Option<(u64, u64)>,
 }
 
-/// Named frames and whether a caller may be missing behind the innermost ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Symbolized {
-    pub frames: Vec<Frame>,
-    /// As [`stack::Restored::caller_unknown`].
-    pub caller_unknown: bool,
-}
-
 /// Two generations of answers: when the young one is full, the old one is dropped.
 struct Generations<K, V> {
     young: HashMap<K, V>,
@@ -164,7 +156,7 @@ impl Symbolizer {
     }
 
     /// Restores hidden callers and names every frame. Frames of unknown modules stay, without a name.
-    pub fn symbolize(&self, raw: &RawStack, lookup: &dyn Fn(u64) -> Option<Place>) -> Symbolized {
+    pub fn symbolize(&self, raw: &RawStack, lookup: &dyn Fn(u64) -> Option<Place>) -> Vec<Frame> {
         let restored = stack::restore(raw, &|address| match lookup(address)?.code {
             Code::Binary(binary, svma) => Some((binary, svma)),
             _ => None,
@@ -173,10 +165,7 @@ impl Symbolizer {
         for (i, frame) in restored.frames.iter().enumerate() {
             self.name(*frame, i == 0, lookup, &mut frames);
         }
-        Symbolized {
-            frames,
-            caller_unknown: restored.caller_unknown,
-        }
+        frames
     }
 
     /// Appends the frames of one instruction pointer, inlined ones first.
@@ -224,6 +213,10 @@ impl Symbolizer {
         }
         if out.len() == before {
             out.push(blank);
+        }
+        // Functions inlined into one another have no gap between them.
+        if let Some(host) = out.last_mut() {
+            host.gap = frame.gap;
         }
     }
 

@@ -24,6 +24,10 @@ pub struct Frame {
     /// Put back from the words at rsp, not found by following frame pointers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
+    /// Callers may be missing between this frame and the next: its function keeps no frame pointer and its return
+    /// address lies beyond the words at rsp, or could not be found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
 }
 
 /// A stack, referred to by `id` from events.
@@ -33,8 +37,5 @@ pub struct StackLine {
     pub pid: u32,
     /// The walk stopped at its depth limit with frames left.
     pub truncated: bool,
-    /// Callers may be missing behind the innermost frame and those `restored` after it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub gap: bool,
     pub frames: Vec<Frame>,
 }

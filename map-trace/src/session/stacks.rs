@@ -174,14 +174,13 @@ impl Namer {
             truncated: raw.truncated && frames.len() == raw.frames.len(),
             frames,
         };
-        let symbolized = self.symbolizer.symbolize(&stack, &place);
-        let attribution = self.tables.attribute(&symbolized.frames);
+        let frames = self.symbolizer.symbolize(&stack, &place);
+        let attribution = self.tables.attribute(&frames);
         let line = StackLine {
             id,
             pid: tgid,
             truncated: stack.truncated,
-            gap: symbolized.caller_unknown,
-            frames: symbolized.frames,
+            frames,
         };
         (line, attribution)
     }

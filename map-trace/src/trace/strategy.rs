@@ -327,8 +327,8 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
 }
 
 fn interned() -> impl Strategy<Value = TraceLine> {
-    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 2]>()).prop_map(
-        |(ip, text, line, [inlined, restored])| Frame {
+    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 3]>()).prop_map(
+        |(ip, text, line, [inlined, restored, gap])| Frame {
             ip,
             file: text.clone(),
             module: text.clone(),
@@ -336,23 +336,19 @@ fn interned() -> impl Strategy<Value = TraceLine> {
             line,
             inlined,
             restored,
+            gap,
         },
     );
-    let stack = (
-        any::<u64>(),
-        any::<u32>(),
-        any::<[bool; 2]>(),
-        vec(frame, 0..4),
-    )
-        .prop_map(|(id, pid, [truncated, gap], frames)| {
+    let stack = (any::<u64>(), any::<u32>(), any::<bool>(), vec(frame, 0..4)).prop_map(
+        |(id, pid, truncated, frames)| {
             TraceLine::Stack(StackLine {
                 id,
                 pid,
                 truncated,
-                gap,
                 frames,
             })
-        });
+        },
+    );
     let string =
         (any::<u64>(), text()).prop_map(|(id, value)| TraceLine::String(StringLine { id, value }));
     prop_oneof![stack, string]

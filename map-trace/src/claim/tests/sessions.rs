@@ -144,7 +144,6 @@ pub fn stack(id: u64, functions: &[&str]) -> TraceLine {
         id,
         pid: 7,
         truncated: false,
-        gap: false,
         frames: frames.collect(),
     })
 }
