@@ -16,6 +16,7 @@ mod dwarf;
 mod elf;
 mod facts;
 mod go;
+mod goroutine;
 mod image;
 mod jit;
 pub mod layout;

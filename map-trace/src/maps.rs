@@ -6,6 +6,8 @@
 pub mod inspection;
 pub mod operations;
 pub mod pattern;
+pub mod registry;
+pub mod structure;
 pub mod user;
 
 use std::collections::HashMap;

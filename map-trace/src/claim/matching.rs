@@ -103,6 +103,9 @@ impl<'a> EventView<'a> {
             TraceLine::Exit(event) => (EventKind::Exit, event.pid, None),
             TraceLine::PteSample(event) => (EventKind::PteSample, event.pid, Some(&event.context)),
             TraceLine::WatchHit(event) => (EventKind::WatchHit, event.pid, Some(&event.context)),
+            TraceLine::MapMake(event) => (EventKind::MapMake, event.pid, Some(&event.context)),
+            TraceLine::MapGrow(event) => (EventKind::MapGrow, event.pid, Some(&event.context)),
+            TraceLine::Iteration(event) => (EventKind::Iteration, event.pid, Some(&event.context)),
             TraceLine::Aggregate(group) => (group.event, group.pid, Some(&group.context)),
         };
         let group = match line {
@@ -257,6 +260,7 @@ impl<'a> Place<'a> {
         match event.line {
             TraceLine::PageFault(event) => Self {
                 vma: event.vma.as_ref(),
+                part: event.on.as_deref(),
                 ..one(Some(event.address), 1)
             },
             TraceLine::Mprotect(call)
@@ -272,7 +276,10 @@ impl<'a> Place<'a> {
                     .map(|to| (to.0, call.new_length.unwrap_or(1))),
                 ..one(Some(call.address), call.length.max(1))
             },
-            TraceLine::Signal(event) => one(event.address, 1),
+            TraceLine::Signal(event) => Self {
+                part: event.on.as_deref(),
+                ..one(event.address, 1)
+            },
             TraceLine::PteSample(event) => Self {
                 part: event.on.as_deref(),
                 ..one(Some(event.address), 1)

@@ -26,7 +26,9 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     privilege::require(&arguments)?;
     let command = command(&settings.program);
-    let suspended = launch::prepare(&command)?.spawn()?;
+    let prepared = launch::prepare(&command)?;
+    let program = prepared.path().to_owned();
+    let suspended = prepared.spawn()?;
     let argv = command
         .argv
         .iter()
@@ -35,6 +37,7 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     let subject = Subject::Child {
         pid: suspended.pid(),
         argv,
+        program,
     };
     let session = Session::arm(&settings.record, subject)?;
     runtime()?.block_on(session.launch(suspended))

@@ -145,6 +145,7 @@ fn page_fault() -> impl Strategy<Value = TraceLine> {
                     pte,
                     vma,
                     cause,
+                    on: None,
                     cause_reason,
                     interrupted: false,
                     context,
@@ -235,6 +236,7 @@ fn signal() -> impl Strategy<Value = TraceLine> {
                     address,
                     ip,
                     handled,
+                    on: None,
                     context,
                 }))
             },
