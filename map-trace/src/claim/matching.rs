@@ -164,7 +164,9 @@ fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> K
     let Some(stack) = stack else {
         return Known::Unsure(Doubt::NoStack);
     };
-    if let Some(lack) = stack.lack {
+    if let Some(lack) = stack.lack
+        && !(stack.growth && wanted.is_map())
+    {
         return Known::Unsure(match lack {
             Lack::Truncated => Doubt::Truncated,
             Lack::Broken => Doubt::Broken,

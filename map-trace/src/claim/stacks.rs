@@ -43,6 +43,8 @@ pub struct StackFacts {
     /// Every operation and region on it, innermost first.
     pub operations: Box<[Operation]>,
     pub lack: Option<Lack>,
+    /// Go's stack grows on it: the runtime's own work, whichever operation is hidden further out.
+    pub growth: bool,
     pub modules: Modules,
     frames: Box<[KeptFrame]>,
 }
@@ -77,8 +79,11 @@ impl Stacks {
             .map(|frame| self.names.kept(frame))
             .collect();
         self.frames += frames.len();
+        let operations = tables.all(&line.frames);
+        let grows = |frame: &Frame| frame.function.as_deref() == Some("runtime.newstack");
         let facts = StackFacts {
-            operations: tables.all(&line.frames).into(),
+            growth: operations == [Operation::Runtime] && line.frames.iter().any(grows),
+            operations: operations.into(),
             lack: lack(line),
             modules: modules(&line.frames),
             frames,
