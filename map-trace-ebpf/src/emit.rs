@@ -6,7 +6,9 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use map_trace_common::counters::KindCounters;
 use map_trace_common::limits::{AGGREGATE_SHIFT, MAX_FRAMES, REGION_ANY, RING_DETAIL_BYTES};
-use map_trace_common::record::{self, Aggregate, AggregateKey, AggregateValue, Header, StackRecord};
+use map_trace_common::record::{
+    self, Aggregate, AggregateKey, AggregateValue, Header, StackRecord,
+};
 
 use crate::maps::{AGGREGATES, CPU, Cpu, EVENTS, GROUPS};
 use crate::settings::setting;

@@ -276,6 +276,7 @@ fn a_stack_is_named_restored_and_expanded() {
             code: Code::Binary(Arc::clone(&binary), svma),
         })
     });
+    let named = named.frames;
     let names: Vec<Option<&str>> = named.iter().map(|f| f.function.as_deref()).collect();
     assert_eq!(names[0], Some("protect"));
     let host = named

@@ -43,8 +43,12 @@ pub struct StackFacts {
     /// Every operation and region on it, innermost first.
     pub operations: Box<[Operation]>,
     pub lack: Option<Lack>,
-    /// Go's stack grows on it: the runtime's own work, whichever operation is hidden further out.
-    pub growth: bool,
+    /// It is the runtime's own work whatever callers it may lack.
+    pub runtime: bool,
+    /// A loop over a map that it is in is among the operations.
+    pub loops_known: bool,
+    /// So is the assign whose value it stores.
+    pub stores_known: bool,
     pub modules: Modules,
     frames: Box<[KeptFrame]>,
 }
@@ -79,12 +83,12 @@ impl Stacks {
             .map(|frame| self.names.kept(frame))
             .collect();
         self.frames += frames.len();
-        let operations = tables.all(&line.frames);
-        let grows = |frame: &Frame| frame.function.as_deref() == Some("runtime.newstack");
         let facts = StackFacts {
-            growth: operations == [Operation::Runtime] && line.frames.iter().any(grows),
-            operations: operations.into(),
+            operations: tables.all(&line.frames).into(),
             lack: lack(line),
+            runtime: tables.is_runtime_for_sure(&line.frames),
+            loops_known: line.loops_known,
+            stores_known: line.stores_known,
             modules: modules(&line.frames),
             frames,
         };

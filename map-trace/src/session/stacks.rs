@@ -174,13 +174,15 @@ impl Namer {
             truncated: raw.truncated && frames.len() == raw.frames.len(),
             frames,
         };
-        let frames = self.symbolizer.symbolize(&stack, &place);
-        let attribution = self.tables.attribute(&frames);
+        let symbolized = self.symbolizer.symbolize(&stack, &place);
+        let attribution = self.tables.attribute(&symbolized.frames);
         let line = StackLine {
             id,
             pid: tgid,
             truncated: stack.truncated,
-            frames,
+            loops_known: symbolized.loops_known,
+            stores_known: symbolized.stores_known,
+            frames: symbolized.frames,
         };
         (line, attribution)
     }

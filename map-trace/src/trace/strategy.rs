@@ -329,8 +329,8 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
 }
 
 fn interned() -> impl Strategy<Value = TraceLine> {
-    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 3]>()).prop_map(
-        |(ip, text, line, [inlined, restored, gap])| Frame {
+    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 5]>()).prop_map(
+        |(ip, text, line, [inlined, restored, gap, in_loop, value_store])| Frame {
             ip,
             file: text.clone(),
             module: text.clone(),
@@ -339,18 +339,28 @@ fn interned() -> impl Strategy<Value = TraceLine> {
             inlined,
             restored,
             gap,
+            in_loop,
+            value_store,
         },
     );
-    let stack = (any::<u64>(), any::<u32>(), any::<bool>(), vec(frame, 0..4)).prop_map(
-        |(id, pid, truncated, frames)| {
-            TraceLine::Stack(StackLine {
-                id,
-                pid,
-                truncated,
-                frames,
-            })
-        },
-    );
+    let stack = (
+        any::<u64>(),
+        any::<u32>(),
+        any::<[bool; 3]>(),
+        vec(frame, 0..4),
+    )
+        .prop_map(
+            |(id, pid, [truncated, loops_known, stores_known], frames)| {
+                TraceLine::Stack(StackLine {
+                    id,
+                    pid,
+                    truncated,
+                    loops_known,
+                    stores_known,
+                    frames,
+                })
+            },
+        );
     let string =
         (any::<u64>(), text()).prop_map(|(id, value)| TraceLine::String(StringLine { id, value }));
     prop_oneof![stack, string]
