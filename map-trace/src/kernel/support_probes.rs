@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use map_trace_common::settings::Settings;
 use perf_event::Builder;
 use perf_event::events::{Breakpoint, Software};
 
@@ -65,7 +66,7 @@ pub(super) fn offsets(context: &Context) -> Finding {
     if let Err(error) = offsets::check_registers(btf) {
         return Finding::missing(error.to_string()).fix("report this kernel as not supported");
     }
-    let mut settings = offsets::unknown_settings();
+    let mut settings = Settings::UNKNOWN;
     let problems = offsets::fill(btf, &mut settings);
     match problems.first() {
         None => Finding::ok("all found"),
