@@ -22,6 +22,7 @@ mod lookup;
 pub mod procfs;
 mod signals;
 pub mod stop;
+pub mod syscall;
 pub mod wait;
 
 pub use identity::UserChoice;

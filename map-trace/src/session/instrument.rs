@@ -133,7 +133,7 @@ fn load(wishes: Wishes, host: &Host) -> Result<(Object, Calibration, Option<Page
 fn settings(wishes: Wishes) -> Result<Settings> {
     let btf = Btf::running()
         .map_err(|why| Error::failed("cannot read the kernel's types", why).fix(FIX_BTF))?;
-    let mut settings = offsets::unknown_settings();
+    let mut settings = Settings::UNKNOWN;
     let problems = offsets::fill(&btf, &mut settings);
     if settings.task_mm == NO_OFFSET
         || settings.task_tgid == NO_OFFSET

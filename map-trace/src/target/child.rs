@@ -5,13 +5,13 @@
 //! enters the kernel by the `syscall` instruction, so that it touches neither the C library's state nor
 //! more pages than the few it stands on. Those would count as faults of the program in its rusage.
 
-use std::arch::asm;
 use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::limits::Limits;
 use super::signals;
+use super::syscall::{exit, syscall};
 
 /// What the child says through the report pipe: which step, and the errno of its failure.
 ///
@@ -292,43 +292,6 @@ unsafe fn report(view: &View<'_>, step: Step, code: isize) {
 unsafe fn close(descriptor: RawFd) {
     // SAFETY: the child's own copy of a descriptor, not used again.
     unsafe { syscall(libc::SYS_close, [descriptor as usize, 0, 0, 0, 0, 0]) };
-}
-
-/// # Safety
-/// As for `run`: ends the child without running destructors or exit handlers.
-unsafe fn exit(status: usize) -> ! {
-    loop {
-        // SAFETY: exit_group does not return.
-        unsafe { syscall(libc::SYS_exit_group, [status, 0, 0, 0, 0, 0]) };
-    }
-}
-
-/// A system call, answering the result or the negated errno.
-///
-/// # Safety
-/// The arguments must be what the call `number` asks for.
-#[inline(always)]
-unsafe fn syscall(number: libc::c_long, arguments: [usize; 6]) -> isize {
-    let [a, b, c, d, e, f] = arguments;
-    let result: isize;
-    // SAFETY: the x86-64 convention (syscall(2)): number in rax, arguments in these registers, rcx and
-    // r11 destroyed; memory the call reads or writes is the caller's responsibility.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as isize => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            in("r8") e,
-            in("r9") f,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    result
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
