@@ -40,7 +40,10 @@ pub extern "C" fn map_trace_goroutine(binary: u64) -> u64 {
     if layout.known == 0 || fsbase == 0 {
         return 0;
     }
-    of(layout, word(fsbase.wrapping_add(layout.g_from_fs as i64 as u64)))
+    of(
+        layout,
+        word(fsbase.wrapping_add(layout.g_from_fs as i64 as u64)),
+    )
 }
 
 /// The id of a goroutine, or, for the scheduler's and the signal handler's, which have none, of the one they

@@ -4,8 +4,9 @@ use std::mem::{offset_of, size_of};
 
 use map_trace_common::limits::MAX_FRAMES;
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MapOperationRecord, MemoryCallRecord, PageFaultRecord,
-    PteSampleRecord, SignalRecord, StackRecord, UserfaultfdRecord, WatchHitRecord, kind,
+    ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MapOperationRecord,
+    MemoryCallRecord, PageFaultRecord, PteSampleRecord, SignalRecord, StackRecord,
+    UserfaultfdRecord, WatchHitRecord, kind,
 };
 
 /// Why bytes are not a record.

@@ -85,8 +85,9 @@ impl Judge {
             knowledge: Knowledge {
                 stacks: Stacks::default(),
                 tables: Tables::new(operations_of(header), &regions),
-                windows: recorded.contains("iteration"),
-                structure: recorded.contains("map_make"),
+                // Where loops begin does not say where they end, and where maps are made not where all are.
+                windows: recorded.contains("iteration_end"),
+                structure: false,
             },
             recorded,
             phases: HashMap::new(),

@@ -73,7 +73,9 @@ impl PerfUprobe {
                 };
                 let workers: Vec<_> = some.iter().map(open).collect();
                 let ended = |_| io::Error::from(io::ErrorKind::Other);
-                let joined = workers.into_iter().map(|worker| worker.join().map_err(ended)?);
+                let joined = workers
+                    .into_iter()
+                    .map(|worker| worker.join().map_err(ended)?);
                 joined.collect()
             });
             for one in results {
@@ -94,7 +96,8 @@ impl PerfUprobe {
         let pointer = std::ptr::from_ref(&attr);
         let (pid, cpu, group, flags) = (-1, 0, -1, CLOSE_ON_EXEC);
         // SAFETY: the attribute is live, of the size it says, and the path it points to is, too.
-        let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, pointer, pid, cpu, group, flags) };
+        let fd =
+            unsafe { libc::syscall(libc::SYS_perf_event_open, pointer, pid, cpu, group, flags) };
         let event = match libc::c_int::try_from(fd) {
             // SAFETY: a new descriptor that nobody else owns.
             Ok(fd) if fd >= 0 => unsafe { OwnedFd::from_raw_fd(fd) },
@@ -109,6 +112,9 @@ impl PerfUprobe {
         };
         // SAFETY: the attribute points to nothing.
         let link = unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }?;
-        Ok(Self { _link: link, _event: event })
+        Ok(Self {
+            _link: link,
+            _event: event,
+        })
     }
 }

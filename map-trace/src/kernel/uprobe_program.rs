@@ -90,7 +90,11 @@ impl UprobeProgram {
         let btf = types(&mut parsed);
         // As aya's own loader does: only this program is linked.
         parsed.programs.retain(|name, _| name == PROGRAM);
-        let text: HashSet<usize> = parsed.functions.keys().map(|(section, _)| *section).collect();
+        let text: HashSet<usize> = parsed
+            .functions
+            .keys()
+            .map(|(section, _)| *section)
+            .collect();
         let definitions = std::mem::take(&mut parsed.maps);
         let known = maps.iter().filter_map(|(name, descriptor)| {
             let definition = definitions.get(name)?;
@@ -149,7 +153,10 @@ impl UprobeProgram {
         // SAFETY: as above; the log lives until the end of this function.
         match unsafe { bpf_call::descriptor(Command::ProgLoad, &attr) } {
             Ok(descriptor) => Ok(descriptor),
-            Err(_) => Err(UprobeProgramError::Refused { why, log: last_line(&log) }),
+            Err(_) => Err(UprobeProgramError::Refused {
+                why,
+                log: last_line(&log),
+            }),
         }
     }
 }
@@ -158,7 +165,12 @@ impl UprobeProgram {
 fn last_line(log: &[u8]) -> String {
     let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
     let text = String::from_utf8_lossy(&log[..end]);
-    let lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .rev()
+        .filter(|line| !line.trim().is_empty())
+        .take(3)
+        .collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" / ")
 }
 

@@ -137,11 +137,10 @@ impl Uprobes {
         let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
         let held = match self.link(&path, wanted, first) {
             Ok(link) => Held::Link { _link: link },
-            Err(UprobeError::Attach { source, .. } | UprobeError::Program(UprobeProgramError::Refused { why: source, .. }))
-                if lacks_multi(&source) =>
-            {
-                Held::Events(self.events(&path, wanted, first)?)
-            }
+            Err(
+                UprobeError::Attach { source, .. }
+                | UprobeError::Program(UprobeProgramError::Refused { why: source, .. }),
+            ) if lacks_multi(&source) => Held::Events(self.events(&path, wanted, first)?),
             Err(why) => return Err(why),
         };
         self.held.push(held);
@@ -176,11 +175,19 @@ impl Uprobes {
         };
         // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
         unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }.map_err(|source| {
-            UprobeError::Attach { count: wanted.len(), source }
+            UprobeError::Attach {
+                count: wanted.len(),
+                source,
+            }
         })
     }
 
-    fn events(&mut self, path: &str, wanted: &[Wanted], first: u32) -> Result<Vec<PerfUprobe>, UprobeError> {
+    fn events(
+        &mut self,
+        path: &str,
+        wanted: &[Wanted],
+        first: u32,
+    ) -> Result<Vec<PerfUprobe>, UprobeError> {
         if self.single.is_none() {
             self.single = Some(self.source.load(0)?);
         }
@@ -217,7 +224,10 @@ impl Drop for Uprobes {
 
 /// `EINVAL` or `EOPNOTSUPP`: a kernel before 6.6 does not know the attach type.
 fn lacks_multi(why: &io::Error) -> bool {
-    matches!(why.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::E2BIG))
+    matches!(
+        why.raw_os_error(),
+        Some(libc::EINVAL | libc::EOPNOTSUPP | libc::E2BIG)
+    )
 }
 
 /// Marks a process that runs already as one of a binary: no place of its start will be hit.
@@ -232,11 +242,19 @@ pub fn mark(object: &mut Object, tgid: u32, binary: u32) -> Result<(), ObjectErr
     let Ok(Shared(process)) = processes.get(&tgid, 0) else {
         return Ok(());
     };
-    let process = Process { goroutines: u64::from(binary) + 1, ..process };
+    let process = Process {
+        goroutines: u64::from(binary) + 1,
+        ..process
+    };
     processes.insert(tgid, Shared(process), 0).map_err(access)
 }
 
-fn set<T: Copy + 'static>(object: &mut Object, name: &'static str, index: u32, value: T) -> Result<(), ObjectError> {
+fn set<T: Copy + 'static>(
+    object: &mut Object,
+    name: &'static str,
+    index: u32,
+    value: T,
+) -> Result<(), ObjectError> {
     let access = |why| ObjectError::MapAccess { name, why };
     let mut map: Array<_, Shared<T>> = Array::try_from(object.map_mut(name)?).map_err(access)?;
     map.set(index, Shared(value), 0).map_err(access)
@@ -256,7 +274,10 @@ fn descriptors(object: &Object) -> Result<Vec<(String, OwnedFd)>, UprobeError> {
             _ => continue,
         };
         let descriptor = data.fd().as_fd().try_clone_to_owned();
-        let descriptor = descriptor.map_err(|source| UprobeError::Open { name: name.to_owned(), source })?;
+        let descriptor = descriptor.map_err(|source| UprobeError::Open {
+            name: name.to_owned(),
+            source,
+        })?;
         found.push((name.to_owned(), descriptor));
     }
     Ok(found)

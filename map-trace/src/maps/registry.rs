@@ -45,12 +45,19 @@ impl Part {
 
     /// Entries are kept there: what rules call `buckets`.
     pub const fn holds_entries(self) -> bool {
-        matches!(self, Self::Buckets | Self::OldBuckets | Self::Overflow | Self::Group)
+        matches!(
+            self,
+            Self::Buckets | Self::OldBuckets | Self::Overflow | Self::Group
+        )
     }
 
     /// What an event there is on.
     pub const fn area(self) -> &'static str {
-        if self.holds_entries() { "buckets" } else { self.word() }
+        if self.holds_entries() {
+            "buckets"
+        } else {
+            self.word()
+        }
     }
 }
 
@@ -122,7 +129,9 @@ impl Registry {
         let Some(process) = self.processes.get(&parent).cloned() else {
             return;
         };
-        if self.ranges + process.ranges.len() > MAX_RANGES || self.maps + process.maps.len() > MAX_MAPS {
+        if self.ranges + process.ranges.len() > MAX_RANGES
+            || self.maps + process.maps.len() > MAX_MAPS
+        {
             self.full = true;
             return;
         }
@@ -253,8 +262,17 @@ impl Process {
                 });
                 self.replace(fact, &[Part::Group], group.into_iter().collect(), change);
             }
-            Storage::Tables { directory, gone, tables } => {
-                self.replace(fact, &[Part::Directory], directory.iter().copied().collect(), change);
+            Storage::Tables {
+                directory,
+                gone,
+                tables,
+            } => {
+                self.replace(
+                    fact,
+                    &[Part::Directory],
+                    directory.iter().copied().collect(),
+                    change,
+                );
                 self.leave_group(fact.map, change);
                 self.drop_table(fact.map, *gone, change);
                 let pending = if fact.fresh {
@@ -275,7 +293,11 @@ impl Process {
             return;
         };
         let in_tables = |start: &u64| {
-            known.tables.values().flatten().any(|range| range.start == *start)
+            known
+                .tables
+                .values()
+                .flatten()
+                .any(|range| range.start == *start)
         };
         let lone: Vec<u64> = if known.tables.is_empty() {
             known
@@ -283,7 +305,9 @@ impl Process {
                 .iter()
                 .copied()
                 .filter(|start| {
-                    self.ranges.get(start).is_some_and(|(_, part, _)| *part == Part::Group)
+                    self.ranges
+                        .get(start)
+                        .is_some_and(|(_, part, _)| *part == Part::Group)
                         && !in_tables(start)
                 })
                 .collect()
@@ -297,7 +321,11 @@ impl Process {
 
     /// The ranges of these parts are now these.
     fn replace(&mut self, fact: &Fact, parts: &[Part], ranges: Vec<Range>, change: &mut Change) {
-        let starts = self.maps.get(&fact.map).map(|known| known.starts.clone()).unwrap_or_default();
+        let starts = self
+            .maps
+            .get(&fact.map)
+            .map(|known| known.starts.clone())
+            .unwrap_or_default();
         for start in starts {
             let Some(&(end, part, _)) = self.ranges.get(&start) else {
                 continue;
@@ -348,7 +376,10 @@ impl Process {
     }
 
     fn drop_table(&mut self, map: u64, table: u64, change: &mut Change) {
-        let ranges = self.maps.get_mut(&map).and_then(|known| known.tables.remove(&table));
+        let ranges = self
+            .maps
+            .get_mut(&map)
+            .and_then(|known| known.tables.remove(&table));
         for range in ranges.into_iter().flatten() {
             if self.ranges.get(&range.start) == Some(&(range.end, range.part, map)) {
                 self.remove(range.start, change);
@@ -358,7 +389,11 @@ impl Process {
 
     fn drop_map(&mut self, map: u64) -> Vec<Range> {
         let mut change = Change::default();
-        let starts = self.maps.get(&map).map(|known| known.starts.clone()).unwrap_or_default();
+        let starts = self
+            .maps
+            .get(&map)
+            .map(|known| known.starts.clone())
+            .unwrap_or_default();
         for start in starts {
             self.remove(start, &mut change);
         }
@@ -378,7 +413,8 @@ impl Process {
 
     fn insert(&mut self, map: u64, range: Range) {
         self.clear(range.start, range.end);
-        self.ranges.insert(range.start, (range.end, range.part, map));
+        self.ranges
+            .insert(range.start, (range.end, range.part, map));
         let known = self.maps.entry(map).or_default();
         known.starts.push(range.start);
     }

@@ -118,8 +118,14 @@ pub fn plan(binary: &Binary) -> Result<Plan, String> {
     if plan.goroutines.known == 0 {
         plan.notes.push("its goroutines cannot be found".to_owned());
     }
-    let mut planner = Planner { binary, plan: &mut plan };
-    let start = Place { flags: flag::MARKS, ..Place::default() };
+    let mut planner = Planner {
+        binary,
+        plan: &mut plan,
+    };
+    let start = Place {
+        flags: flag::MARKS,
+        ..Place::default()
+    };
     planner.entry("runtime.schedinit", Role::Start, start);
     match implementation {
         MapImplementation::Hmap => hmap::plan(&mut planner),
@@ -155,15 +161,30 @@ const fn word(n: u32, word: u32) -> u32 {
 
 /// 64 bytes at what a source says.
 const fn at(base: u32) -> Read {
-    Read { base, index: from::NOTHING, offset: 0, indirect: 0 }
+    Read {
+        base,
+        index: from::NOTHING,
+        offset: 0,
+        indirect: 0,
+    }
 }
 
 /// The second 64 bytes of a map type: sizes of buckets, groups and slots.
 const fn map_type(base: u32) -> Read {
-    Read { base, index: from::NOTHING, offset: 64, indirect: 0 }
+    Read {
+        base,
+        index: from::NOTHING,
+        offset: 64,
+        indirect: 0,
+    }
 }
 
-const NO_READ: Read = Read { base: from::NOTHING, index: from::NOTHING, offset: 0, indirect: 0 };
+const NO_READ: Read = Read {
+    base: from::NOTHING,
+    index: from::NOTHING,
+    offset: 0,
+    indirect: 0,
+};
 
 /// Adds places to a plan.
 struct Planner<'a> {
@@ -174,7 +195,11 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// A function with code of its own, and its places.
     fn function(&self, name: &str) -> Option<(Function, ProbePlaces)> {
-        let symbol = self.binary.symbol(name).into_iter().find(|found| !found.data)?;
+        let symbol = self
+            .binary
+            .symbol(name)
+            .into_iter()
+            .find(|found| !found.data)?;
         let function = self.binary.function_at(symbol.svma)?;
         let code = self.binary.code_of(&function)?;
         let places = probe_place::choose(self.binary, &code);
@@ -193,7 +218,11 @@ impl Planner<'_> {
             file_offset: at.file_offset,
             place,
             role,
-            name: format!("{}+{:#x}", function.name, at.address.wrapping_sub(function.start)),
+            name: format!(
+                "{}+{:#x}",
+                function.name,
+                at.address.wrapping_sub(function.start)
+            ),
             at,
         });
     }
@@ -204,7 +233,9 @@ impl Planner<'_> {
             return false;
         };
         let Some(at) = places.entry else {
-            self.plan.notes.push(format!("{name} has no place to be probed at"));
+            self.plan
+                .notes
+                .push(format!("{name} has no place to be probed at"));
             return false;
         };
         self.add(&function, at, role, place);
@@ -217,13 +248,24 @@ impl Planner<'_> {
         let Some((function, places)) = self.function(name) else {
             return false;
         };
-        let (Some(at), true) = (places.entry, places.exits_complete && places.tail_jumps.is_empty()) else {
-            self.plan.notes.push(format!("{name} has no places to be probed at"));
+        let (Some(at), true) = (
+            places.entry,
+            places.exits_complete && places.tail_jumps.is_empty(),
+        ) else {
+            self.plan
+                .notes
+                .push(format!("{name} has no places to be probed at"));
             return false;
         };
-        let opens = Place { flags: flag::OPENS, ..Place::default() };
+        let opens = Place {
+            flags: flag::OPENS,
+            ..Place::default()
+        };
         self.add(&function, at, Role::Open, opens);
-        let place = Place { flags: place.flags | flag::CLOSES, ..place };
+        let place = Place {
+            flags: place.flags | flag::CLOSES,
+            ..place
+        };
         for end in places.returns {
             self.add(&function, end, role, place);
         }
@@ -247,7 +289,11 @@ impl Planner<'_> {
             subject: from::RESULT,
             ..Place::default()
         };
-        if !self.after_call(name, "newobject", Role::MakeSmall, place) {
+        let inside = Place {
+            flags: flag::INSIDE,
+            ..place
+        };
+        if !self.after_call(name, "newobject", Role::MakeSmall, inside) {
             self.ends(name, Role::MakeSmall, place);
         }
     }

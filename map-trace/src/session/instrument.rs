@@ -3,11 +3,11 @@
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::settings::{NO_OFFSET, Settings};
 
+use super::structure::Probes;
 use crate::error::{Error, Result};
 use crate::kernel::btf::Btf;
 use crate::kernel::object::{self, Object, ObjectError};
 use crate::kernel::ring::Ring;
-use super::structure::Probes;
 use crate::kernel::totals::Totals;
 use crate::kernel::{calibrate, offsets, tracepoint_args};
 use crate::model::header::{Calibration, Host};

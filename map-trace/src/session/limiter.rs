@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::model::event::{
-    AggregateLine, Context, EventKind, MapEvent, MemoryCallEvent, Mode, PageFaultEvent, PteSampleEvent,
-    SignalEvent, TraceLine, WatchHitEvent,
+    AggregateLine, Context, EventKind, MapEvent, MemoryCallEvent, Mode, PageFaultEvent,
+    PteSampleEvent, SignalEvent, TraceLine, WatchHitEvent,
 };
 use crate::model::{Address, Cause, FaultCode, Operation, Pte};
 
@@ -189,9 +189,12 @@ fn facts(line: &TraceLine) -> Option<Facts<'_>> {
         TraceLine::WatchHit(event) => Some(hit(event)),
         TraceLine::MapMake(event) => Some(map(EventKind::MapMake, event)),
         TraceLine::MapGrow(event) => Some(map(EventKind::MapGrow, event)),
-        TraceLine::Iteration(event) => {
-            Some(moment(EventKind::Iteration, event.time_ns, event.pid, &event.context))
-        }
+        TraceLine::Iteration(event) => Some(moment(
+            EventKind::Iteration,
+            event.time_ns,
+            event.pid,
+            &event.context,
+        )),
         _ => None,
     }
 }

@@ -52,7 +52,11 @@ impl Structure {
         let place = usize::try_from(record.place).ok()?;
         let &(program, role) = self.places.get(place)?;
         let fact = self.programs.get(program)?.shape.fact(role, record);
-        Some(Told { role, fact, program })
+        Some(Told {
+            role,
+            fact,
+            program,
+        })
     }
 
     /// `hmap` or `swiss`.
@@ -62,10 +66,17 @@ impl Structure {
     }
 
     /// The name of the map type whose descriptor is at an address of a process.
-    pub fn type_name(&mut self, program: usize, tgid: u32, address: u64, spaces: &Spaces) -> Option<String> {
+    pub fn type_name(
+        &mut self,
+        program: usize,
+        tgid: u32,
+        address: u64,
+        spaces: &Spaces,
+    ) -> Option<String> {
         let binary = &self.programs.get(program)?.binary;
         let vma = spaces.place(tgid, address).vma?;
-        let svma = binary.svma_of_file_offset(address.checked_sub(vma.start)?.checked_add(vma.offset)?)?;
+        let svma =
+            binary.svma_of_file_offset(address.checked_sub(vma.start)?.checked_add(vma.offset)?)?;
         // A type made at run time lies in memory that shows no file.
         vma.name().filter(|name| name.starts_with('/'))?;
         if self.names.len() >= MAX_NAMES {
@@ -109,7 +120,12 @@ impl Probes {
     }
 
     /// Probes a file, once; its index, when it is a Go program that can be probed.
-    pub fn file(&mut self, object: &mut Object, path: &Path, structure: &mut Structure) -> Option<u32> {
+    pub fn file(
+        &mut self,
+        object: &mut Object,
+        path: &Path,
+        structure: &mut Structure,
+    ) -> Option<u32> {
         let found = fs::metadata(path).ok()?;
         let identity = (found.dev(), found.ino());
         if let Some(known) = self.looked.iter().find(|known| known.identity == identity) {
@@ -146,17 +162,27 @@ impl Probes {
         let plan = structure::plan(&binary)?;
         let shape = Shape::of(plan.implementation, &plan.layouts)
             .ok_or("the layout of its maps is not known in full")?;
-        let index = self.attach(object, path, &plan).map_err(|why| why.to_string())?;
+        let index = self
+            .attach(object, path, &plan)
+            .map_err(|why| why.to_string())?;
         self.tell(name, &plan);
         let program = structure.programs.len();
-        structure.programs.push(Program { binary: Arc::new(binary), shape });
+        structure.programs.push(Program {
+            binary: Arc::new(binary),
+            shape,
+        });
         structure
             .places
             .extend(plan.places.iter().map(|planned| (program, planned.role)));
         Ok(Some(index))
     }
 
-    fn attach(&mut self, object: &mut Object, path: &Path, plan: &Plan) -> Result<u32, UprobeError> {
+    fn attach(
+        &mut self,
+        object: &mut Object,
+        path: &Path,
+        plan: &Plan,
+    ) -> Result<u32, UprobeError> {
         let Some(uprobes) = &mut self.uprobes else {
             return Err(UprobeError::Full("none of the files"));
         };
@@ -167,7 +193,10 @@ impl Probes {
             .map(|planned| {
                 let mut place = planned.place;
                 place.binary = binary;
-                Wanted { file_offset: planned.file_offset, place }
+                Wanted {
+                    file_offset: planned.file_offset,
+                    place,
+                }
             })
             .collect();
         uprobes.attach(object, path, &wanted)?;
@@ -179,7 +208,11 @@ impl Probes {
         let means = self.uprobes.as_ref().map_or("uprobe", Uprobes::means);
         for planned in &plan.places {
             let counted = planned.place.kind != map_trace_common::record::kind::MAP_STATE;
-            let class = if planned.at.class.is_emulated() { "emulated" } else { "single-stepped" };
+            let class = if planned.at.class.is_emulated() {
+                "emulated"
+            } else {
+                "single-stepped"
+            };
             self.told.push(Probe {
                 name: "structure".to_owned(),
                 attach_point: format!("{means}:{}:{} ({class})", name.display(), planned.name),
@@ -189,8 +222,11 @@ impl Probes {
                     .collect(),
             });
         }
-        self.notes
-            .extend(plan.notes.iter().map(|note| format!("{}: {note}", name.display())));
+        self.notes.extend(
+            plan.notes
+                .iter()
+                .map(|note| format!("{}: {note}", name.display())),
+        );
     }
 
     /// Probes what a running process runs and marks it. The path leads to the very file, also when it was

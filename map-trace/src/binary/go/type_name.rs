@@ -43,13 +43,13 @@ impl Binary {
         self.read(at, &mut head)?;
         let (length, skip) = match head {
             [_, low, _] if low < 0x80 => (usize::from(low), 2),
-            [_, low, high] if high < 0x80 => {
-                (usize::from(low & 0x7f) | usize::from(high) << 7, 3)
-            }
+            [_, low, high] if high < 0x80 => (usize::from(low & 0x7f) | usize::from(high) << 7, 3),
             _ => return None,
         };
         let mut bytes = vec![0; length.min(MAX_NAME)];
         self.read(at.checked_add(skip)?, &mut bytes)?;
-        String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+        String::from_utf8(bytes)
+            .ok()
+            .filter(|text| !text.is_empty())
     }
 }

@@ -32,7 +32,12 @@ pub fn after_call(binary: &Binary, code: &Code, called: &dyn Fn(&str) -> bool) -
             // `call rel32` is emulated: the kernel pushes the return address itself.
             let call = next.mnemonic() == Mnemonic::Call && next.len() == 5;
             if call || (is_jump(next) && is_plain_jump(next)) {
-                found.extend(emulated(next, &offset, Counting::Exact, "what a call returned is in rax"));
+                found.extend(emulated(
+                    next,
+                    &offset,
+                    Counting::Exact,
+                    "what a call returned is in rax",
+                ));
                 break;
             }
             let writes_rax = factory.info(next).used_registers().iter().any(|used| {
@@ -61,16 +66,22 @@ pub fn before_clearing(binary: &Binary, code: &Code, field: u64) -> Option<(Prob
             && i.immediate32to64() == 0
     })?;
     let before = &code.instructions[n.saturating_sub(BEFORE)..n];
-    let jump = before
-        .windows(3)
-        .rev()
-        .find_map(|three| {
-            // A nop may stand between, which keeps jumps off a line's end.
-            let check = if three[1].mnemonic() == Mnemonic::Nop { &three[0] } else { &three[1] };
-            let checks = check.mnemonic() == Mnemonic::Cmp && check.memory_base() == Register::RIP;
-            (checks && is_jump(&three[2]) && is_plain_jump(&three[2])).then_some(&three[2])
-        })?;
-    let place = emulated(jump, &offset, Counting::Exact, "just before the field is cleared")?;
+    let jump = before.windows(3).rev().find_map(|three| {
+        // A nop may stand between, which keeps jumps off a line's end.
+        let check = if three[1].mnemonic() == Mnemonic::Nop {
+            &three[0]
+        } else {
+            &three[1]
+        };
+        let checks = check.mnemonic() == Mnemonic::Cmp && check.memory_base() == Register::RIP;
+        (checks && is_jump(&three[2]) && is_plain_jump(&three[2])).then_some(&three[2])
+    })?;
+    let place = emulated(
+        jump,
+        &offset,
+        Counting::Exact,
+        "just before the field is cleared",
+    )?;
     Some((place, store.memory_base()))
 }
 

@@ -82,14 +82,21 @@ pub struct Array {
 impl Array {
     /// Its bytes, when a bucket has `unit` of them; empty when that is not known.
     pub fn of_unit(&self, unit: u64) -> Range {
-        let at = |n: u64| n.checked_mul(unit).and_then(|bytes| self.start.checked_add(bytes));
+        let at = |n: u64| {
+            n.checked_mul(unit)
+                .and_then(|bytes| self.start.checked_add(bytes))
+        };
         let (start, mut end) = (at(self.from).unwrap_or(0), at(self.to).unwrap_or(0));
         let whole = end.saturating_sub(self.start);
         if self.to_page && whole > LARGE && unit != 0 {
             let room = whole.next_multiple_of(PAGE) / unit * unit;
             end = self.start.saturating_add(room);
         }
-        Range { start, end, part: self.part }
+        Range {
+            start,
+            end,
+            part: self.part,
+        }
     }
 }
 
@@ -139,7 +146,9 @@ impl Shape {
     /// Where a program's fields are; none when one is missing.
     pub fn of(implementation: MapImplementation, layouts: &Layouts) -> Option<Self> {
         let at = |structure: &str, field: &str| {
-            layouts.offset(structure, field).and_then(|at| usize::try_from(at).ok())
+            layouts
+                .offset(structure, field)
+                .and_then(|at| usize::try_from(at).ok())
         };
         let map_type = layouts.map_type()?;
         let in_type = |name: &str| {
@@ -229,7 +238,12 @@ impl Shape {
         }
         let typed = matches!(
             role,
-            Role::Make | Role::Clone | Role::HashGrow | Role::Iterate | Role::FirstGroup | Role::ToTables
+            Role::Make
+                | Role::Clone
+                | Role::HashGrow
+                | Role::Iterate
+                | Role::FirstGroup
+                | Role::ToTables
         );
         if typed && record.read & 2 != 0 {
             fact.unit = self.unit(record);
@@ -280,18 +294,41 @@ impl Shape {
         };
         let mut found = Vec::new();
         if header.buckets != 0 {
-            array(&mut found, header.buckets, header.b, [Part::Buckets, Part::Overflow]);
+            array(
+                &mut found,
+                header.buckets,
+                header.b,
+                [Part::Buckets, Part::Overflow],
+            );
         }
         if header.old_buckets != 0 {
             let same = header.flags & SAME_SIZE != 0;
-            let b = if same { header.b } else { header.b.saturating_sub(1) };
-            array(&mut found, header.old_buckets, b, [Part::OldBuckets, Part::OldBuckets]);
+            let b = if same {
+                header.b
+            } else {
+                header.b.saturating_sub(1)
+            };
+            array(
+                &mut found,
+                header.old_buckets,
+                b,
+                [Part::OldBuckets, Part::OldBuckets],
+            );
         }
         Storage::Arrays(found)
     }
 
-    fn tables(&self, role: Role, record: &MapOperationRecord, fact: &Fact, arguments: (u64, u64, u64)) -> Storage {
-        let Some(header) = fact.header.filter(|header| header.directory_length < MAX_DIRECTORY) else {
+    fn tables(
+        &self,
+        role: Role,
+        record: &MapOperationRecord,
+        fact: &Fact,
+        arguments: (u64, u64, u64),
+    ) -> Storage {
+        let Some(header) = fact
+            .header
+            .filter(|header| header.directory_length < MAX_DIRECTORY)
+        else {
             return Storage::Unknown;
         };
         if header.directory_length == 0 {
@@ -300,20 +337,34 @@ impl Shape {
         }
         let directory = Range {
             start: header.directory,
-            end: header.directory.saturating_add(header.directory_length.saturating_mul(8)),
+            end: header
+                .directory
+                .saturating_add(header.directory_length.saturating_mul(8)),
             part: Part::Directory,
         };
         let (gone, tables, directory) = match role {
-            Role::TableGrow => (record.arguments[0], vec![self.table(record, 2)], Some(directory)),
+            Role::TableGrow => (
+                record.arguments[0],
+                vec![self.table(record, 2)],
+                Some(directory),
+            ),
             Role::TableSplit => {
                 let left = self.table(record, 1);
                 // It is about to be replaced by one of twice the length.
                 let stays = left.local_depth <= header.global_depth;
-                (arguments.0, vec![left, self.table(record, 2)], stays.then_some(directory))
+                (
+                    arguments.0,
+                    vec![left, self.table(record, 2)],
+                    stays.then_some(directory),
+                )
             }
             _ => (0, vec![self.table(record, 2)], Some(directory)),
         };
-        Storage::Tables { directory, gone, tables }
+        Storage::Tables {
+            directory,
+            gone,
+            tables,
+        }
     }
 
     /// The table that was read `n`th.
@@ -334,7 +385,13 @@ impl Shape {
 fn array(found: &mut Vec<Array>, start: u64, b: u8, [part, rest]: [Part; 2]) {
     let buckets = 1_u64 << b;
     let spare = if b >= 4 { 1_u64 << (b - 4) } else { 0 };
-    let own = |from, to, part, to_page| Array { start, from, to, part, to_page };
+    let own = |from, to, part, to_page| Array {
+        start,
+        from,
+        to,
+        part,
+        to_page,
+    };
     if spare == 0 {
         found.push(own(0, buckets, part, false));
     } else if part == rest {
@@ -351,7 +408,12 @@ fn on_stack(record: &MapOperationRecord, address: u64) -> bool {
 
 /// A field of what was read `n`th, of 1, 2 or 8 bytes; 0 outside of it.
 fn field(record: &MapOperationRecord, n: usize, at: usize, bytes: usize) -> u64 {
-    let word = record.words.get(n).and_then(|words| words.get(at / 8)).copied().unwrap_or(0);
+    let word = record
+        .words
+        .get(n)
+        .and_then(|words| words.get(at / 8))
+        .copied()
+        .unwrap_or(0);
     let shifted = word >> (at % 8 * 8);
     match bytes {
         1 => shifted & 0xff,

@@ -13,7 +13,11 @@ const TYPE: u32 = argument(0);
 const MAP: u32 = argument(1);
 
 pub(super) fn plan(planner: &mut Planner<'_>) {
-    let b = planner.plan.layouts.offset("runtime.hmap", "B").unwrap_or(0);
+    let b = planner
+        .plan
+        .layouts
+        .offset("runtime.hmap", "B")
+        .unwrap_or(0);
     let by_size = u32::try_from(b + 1).unwrap_or(0);
     planner.call(
         "runtime.makemap",
@@ -39,7 +43,10 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
         },
     );
     if !grows {
-        planner.plan.notes.push("growth cannot be seen: runtime.hashGrow has no place".to_owned());
+        planner
+            .plan
+            .notes
+            .push("growth cannot be seen: runtime.hashGrow has no place".to_owned());
     }
     evacuated(planner);
     planner.entry(
@@ -58,11 +65,13 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
 /// is anyone's.
 fn evacuated(planner: &mut Planner<'_>) {
     let field = planner.plan.layouts.offset("runtime.hmap", "oldbuckets");
-    let found = planner.function("runtime.advanceEvacuationMark").and_then(|(function, _)| {
-        let code = planner.binary.code_of(&function)?;
-        let (place, register) = inside::before_clearing(planner.binary, &code, field?)?;
-        Some((function, place, kept(register)?))
-    });
+    let found = planner
+        .function("runtime.advanceEvacuationMark")
+        .and_then(|(function, _)| {
+            let code = planner.binary.code_of(&function)?;
+            let (place, register) = inside::before_clearing(planner.binary, &code, field?)?;
+            Some((function, place, kept(register)?))
+        });
     let Some((function, place, map)) = found else {
         planner.plan.notes.push(
             "the end of a map's growth cannot be seen: its old buckets are not told apart from free memory".to_owned(),

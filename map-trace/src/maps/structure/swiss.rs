@@ -14,7 +14,12 @@ const GLOBAL_DEPTH: u32 = 32;
 const INDEX: u32 = 1;
 
 /// The first table of the header read first.
-const FIRST_TABLE: Read = Read { base: word(0, DIRECTORY), index: from::NOTHING, offset: 0, indirect: 1 };
+const FIRST_TABLE: Read = Read {
+    base: word(0, DIRECTORY),
+    index: from::NOTHING,
+    offset: 0,
+    indirect: 1,
+};
 
 pub(super) fn plan(planner: &mut Planner<'_>) {
     let make = Place {
@@ -32,8 +37,16 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
         reads: [at(from::RESULT), NO_READ, NO_READ],
         ..Place::default()
     };
-    if !planner.after_call("internal/runtime/maps.NewMap", "newTable", Role::NewTable, table) {
-        planner.plan.notes.push("of a map made large only the first table is known".to_owned());
+    if !planner.after_call(
+        "internal/runtime/maps.NewMap",
+        "newTable",
+        Role::NewTable,
+        table,
+    ) {
+        planner
+            .plan
+            .notes
+            .push("of a map made large only the first table is known".to_owned());
     }
     planner.make_small();
     let clone = Place {
@@ -61,12 +74,20 @@ fn growth(planner: &mut Planner<'_>) {
         reads: [at(argument(0)), map_type(argument(1)), NO_READ],
         ..Place::default()
     };
-    planner.call("internal/runtime/maps.(*Map).growToSmall", Role::FirstGroup, of_map);
+    planner.call(
+        "internal/runtime/maps.(*Map).growToSmall",
+        Role::FirstGroup,
+        of_map,
+    );
     let to_tables = Place {
         reads: [at(argument(0)), map_type(argument(1)), FIRST_TABLE],
         ..of_map
     };
-    let tables = planner.call("internal/runtime/maps.(*Map).growToTable", Role::ToTables, to_tables);
+    let tables = planner.call(
+        "internal/runtime/maps.(*Map).growToTable",
+        Role::ToTables,
+        to_tables,
+    );
     let larger = Place {
         kind: kind::MAP_GROW,
         subject: argument(2),
@@ -74,11 +95,20 @@ fn growth(planner: &mut Planner<'_>) {
         reads: [
             at(argument(2)),
             at(argument(0)),
-            Read { base: word(0, DIRECTORY), index: word(1, INDEX), offset: 0, indirect: 1 },
+            Read {
+                base: word(0, DIRECTORY),
+                index: word(1, INDEX),
+                offset: 0,
+                indirect: 1,
+            },
         ],
         ..Place::default()
     };
-    let grows = planner.call("internal/runtime/maps.(*table).grow", Role::TableGrow, larger);
+    let grows = planner.call(
+        "internal/runtime/maps.(*table).grow",
+        Role::TableGrow,
+        larger,
+    );
     // installTableSplit(map, old, left, right) ends a split: all four are known there, at one hit.
     let split = Place {
         kind: kind::MAP_GROW,
@@ -87,8 +117,15 @@ fn growth(planner: &mut Planner<'_>) {
         reads: [at(argument(0)), at(argument(2)), at(argument(3))],
         ..Place::default()
     };
-    let splits = planner.entry("internal/runtime/maps.(*Map).installTableSplit", Role::TableSplit, split);
+    let splits = planner.entry(
+        "internal/runtime/maps.(*Map).installTableSplit",
+        Role::TableSplit,
+        split,
+    );
     if !(tables && grows && splits) {
-        planner.plan.notes.push("not all growth of maps can be seen".to_owned());
+        planner
+            .plan
+            .notes
+            .push("not all growth of maps can be seen".to_owned());
     }
 }

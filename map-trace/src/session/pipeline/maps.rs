@@ -7,7 +7,9 @@ use crate::binary::MapImplementation;
 use crate::maps::registry::{Change, Header, Part, Range};
 use crate::maps::structure::Role;
 use crate::model::Address;
-use crate::model::event::{Context, IterationEvent, MapEvent, MapRange, MemoryCallEvent, TraceLine};
+use crate::model::event::{
+    Context, IterationEvent, MapEvent, MapRange, MemoryCallEvent, TraceLine,
+};
 use crate::session::structure::Told;
 
 /// Ranges told in one line at most.
@@ -77,7 +79,9 @@ impl Pipeline {
             hint: told.fact.hint,
             entries: header.map(|header| header.entries),
             b: header.filter(|_| classic).map(|header| header.b),
-            directory: header.filter(|_| !classic).map(|header| header.directory_length),
+            directory: header
+                .filter(|_| !classic)
+                .map(|header| header.directory_length),
             ranges: ranges(&change.added),
             old_ranges: ranges(&change.removed),
             context,
@@ -90,7 +94,13 @@ impl Pipeline {
     }
 
     /// What an event at these addresses is on; notes the map in its context.
-    pub(super) fn on(&self, tgid: u32, address: u64, length: u64, context: &mut Context) -> Option<String> {
+    pub(super) fn on(
+        &self,
+        tgid: u32,
+        address: u64,
+        length: u64,
+        context: &mut Context,
+    ) -> Option<String> {
         let located = self.structure.registry.locate(tgid, address, length)?;
         context.map = Some(Address(located.map));
         Some(located.part.area().to_owned())
