@@ -88,6 +88,7 @@ impl Judge {
                 // Where loops begin does not say where they end, and where maps are made not where all are.
                 windows: recorded.contains("iteration_end"),
                 structure: false,
+                probed: recorded.contains("map_make"),
             },
             recorded,
             phases: HashMap::new(),

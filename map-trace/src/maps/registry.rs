@@ -177,13 +177,16 @@ impl Registry {
             .collect()
     }
 
-    /// Memory of a process was given back: no map is there any more.
-    pub fn freed(&mut self, tgid: u32, start: u64, length: u64) {
-        if let Some(process) = self.processes.get_mut(&tgid) {
-            let before = process.ranges.len();
-            process.clear(start, start.saturating_add(length));
-            self.ranges -= before - process.ranges.len();
-        }
+    /// Memory of a process was given back: no map is there any more. True when one was thought to be.
+    pub fn freed(&mut self, tgid: u32, start: u64, length: u64) -> bool {
+        let Some(process) = self.processes.get_mut(&tgid) else {
+            return false;
+        };
+        let before = process.ranges.len();
+        process.clear(start, start.saturating_add(length));
+        let gone = before - process.ranges.len();
+        self.ranges -= gone;
+        gone > 0
     }
 
     /// Takes what became known.

@@ -59,6 +59,11 @@ impl Structure {
         })
     }
 
+    /// No program is probed.
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty()
+    }
+
     /// `hmap` or `swiss`.
     pub fn implementation(&self, program: usize) -> &'static str {
         let program = self.programs.get(program);

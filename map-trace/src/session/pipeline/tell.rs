@@ -95,7 +95,7 @@ impl Pipeline {
             context,
         };
         let mut event = calls::event(record, around, &self.ptes);
-        self.map_of_call(header.tgid, &mut event);
+        self.map_of_call(record, &mut event);
         if let Some(line) = calls::line(header.kind, event) {
             self.store(&line);
         }
