@@ -85,9 +85,6 @@ impl Judge {
             knowledge: Knowledge {
                 stacks: Stacks::default(),
                 tables: Tables::new(operations_of(header), &regions),
-                // Where loops begin does not say where they end, and where maps are made not where all are.
-                windows: recorded.contains("iteration_end"),
-                structure: false,
                 probed: recorded.contains("map_make"),
             },
             recorded,

@@ -14,7 +14,7 @@ pub enum Doubt {
     NoStack,
     Truncated,
     Broken,
-    /// Where loops begin and end is not in the trace.
+    /// The code of some caller does not tell whether it stands in a loop over a map.
     NoWindows,
     /// A store of the caller's, after an assign has returned the place.
     ValueStore,
@@ -56,12 +56,8 @@ impl Known {
 pub struct Knowledge {
     pub stacks: Stacks,
     pub tables: Tables,
-    /// The trace says where iterations begin and end.
-    pub windows: bool,
     /// The program's maps are probed: it is one of Go.
     pub probed: bool,
-    /// The trace says where the memory of maps lies.
-    pub structure: bool,
 }
 
 /// An event, or a group of events that are alike.
@@ -133,7 +129,7 @@ impl<'a> EventView<'a> {
 pub fn in_scope(rule: &Rule, event: &EventView<'_>, knowledge: &Knowledge) -> Known {
     let during = match &rule.during {
         None => Known::Yes,
-        Some(operation) => during(operation, event, knowledge),
+        Some(operation) => during(operation, event),
     };
     during.and(|| match &rule.on {
         None => Known::Yes,
@@ -149,7 +145,7 @@ pub fn satisfies(rule: &Rule, event: &EventView<'_>, text: &mut String) -> Known
     })
 }
 
-fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> Known {
+fn during(wanted: &Operation, event: &EventView<'_>) -> Known {
     let Some(context) = event.context else {
         return Known::Unsure(Doubt::NoStack);
     };
@@ -166,6 +162,9 @@ fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> K
     let Some(stack) = stack else {
         return Known::Unsure(Doubt::NoStack);
     };
+    if stack.runtime && wanted.is_map() {
+        return Known::No;
+    }
     if let Some(lack) = stack.lack {
         return Known::Unsure(match lack {
             Lack::Truncated => Doubt::Truncated,
@@ -174,8 +173,8 @@ fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> K
     }
     let runtime = context.operation == Operation::Runtime;
     match wanted {
-        Operation::Iterate if !knowledge.windows && !runtime => Known::Unsure(Doubt::NoWindows),
-        Operation::Assign if !knowledge.structure && may_be_value_store(event, context) => {
+        Operation::Iterate if !stack.loops_known && !runtime => Known::Unsure(Doubt::NoWindows),
+        Operation::Assign if !stack.stores_known && may_be_value_store(event, context) => {
             Known::Unsure(Doubt::ValueStore)
         }
         _ => Known::of(named),
@@ -242,8 +241,7 @@ fn part(place: &Place<'_>, wanted: &str, knowledge: &Knowledge) -> Known {
         Some(part) if part == wanted => Known::Yes,
         Some(part) if OTHER_PARTS.contains(&part) => Known::No,
         None if knowledge.probed && place.vma.is_some_and(|vma| !may_hold_maps(vma)) => Known::No,
-        // Named by what it was watched as, memory may be a map's all the same.
-        Some(_) if knowledge.structure => Known::No,
+        // Named by what it was watched as, memory may be a map's all the same; and not all maps are known.
         _ => Known::Unsure(Doubt::Area),
     }
 }
