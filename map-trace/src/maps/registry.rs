@@ -112,11 +112,14 @@ pub struct Registry {
     maps: usize,
     /// Something did not fit.
     pub full: bool,
+    /// Counts changes.
+    pub changes: u64,
 }
 
 impl Registry {
     /// A process became another program or ended.
     pub fn forget(&mut self, tgid: u32) {
+        self.changes += 1;
         if let Some(process) = self.processes.remove(&tgid) {
             self.ranges -= process.ranges.len();
             self.maps -= process.maps.len();
@@ -195,6 +198,7 @@ impl Registry {
             self.full = true;
             return Change::default();
         }
+        self.changes += 1;
         let process = self.processes.entry(tgid).or_default();
         let (ranges, maps) = (process.ranges.len(), process.maps.len());
         let room = MAX_RANGES.saturating_sub(self.ranges) > 512 && self.maps < MAX_MAPS;

@@ -245,6 +245,11 @@ impl Probes {
         }
     }
 
+    /// Some program is probed.
+    pub fn any(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// Detaches everything.
     pub fn detach(&mut self) {
         self.uprobes = None;
