@@ -20,6 +20,7 @@ mod pipeline;
 mod processes;
 mod progress;
 mod recording;
+mod sampler;
 pub mod settings;
 mod stacks;
 mod structure;

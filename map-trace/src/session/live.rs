@@ -9,6 +9,7 @@ use super::instrument::Instrument;
 use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
+use super::sampler::Sampler;
 use super::settings::{ProgramSettings, RecordSettings, RunSettings, User};
 use super::{AttachSettings, RunOutcome};
 use crate::error::{Error, Result};
@@ -85,6 +86,8 @@ struct Session<'a> {
     events: Events,
     /// Threads whose perf events are opened; those they start inherit them.
     targets: Vec<Target>,
+    /// Samples of the memory of maps.
+    sampler: Option<Sampler>,
     pipeline: Pipeline,
     progress: Progress,
     /// The program, when it is our child.

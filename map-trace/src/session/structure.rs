@@ -60,6 +60,11 @@ impl Structure {
         })
     }
 
+    /// No program is probed.
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty()
+    }
+
     /// `hmap` or `swiss`.
     pub fn implementation(&self, program: usize) -> &'static str {
         let program = self.programs.get(program);
@@ -246,6 +251,11 @@ impl Probes {
         {
             self.notes.push(why.to_string());
         }
+    }
+
+    /// Some program is probed.
+    pub fn any(&self) -> bool {
+        !self.told.is_empty()
     }
 
     /// Detaches everything.
