@@ -24,6 +24,6 @@ mod stacks;
 mod userfaultfd;
 mod watched;
 
-pub use live::{attach, run};
+pub use live::{attach, run, run_in};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};

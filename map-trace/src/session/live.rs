@@ -33,6 +33,7 @@ use crate::model::summary::{RusageWitness, Status};
 use crate::target::identity::UserChoice;
 use crate::target::launch::{self, Command, Running, Suspended};
 use crate::target::limits;
+use crate::target::surroundings::Surroundings;
 use crate::target::stop;
 use crate::target::wait::{self, Waited};
 use crate::trace::TraceFile;
@@ -49,9 +50,20 @@ const ROLL_CALL: Duration = Duration::from_secs(1);
 /// # Errors
 /// 126 or 127 when the program cannot be run, 125 when map-trace fails.
 pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
+    run_in(settings, &Surroundings::default())
+}
+
+/// The same in other surroundings than map-trace's own. May be called again and again.
+///
+/// # Errors
+/// As for [`run`]; 125 also when the kernel refuses the surroundings.
+pub fn run_in(settings: &RunSettings, surroundings: &Surroundings) -> Result<RunOutcome> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     privilege::require(&arguments)?;
-    let command = command(&settings.program);
+    let command = Command {
+        surroundings: surroundings.clone(),
+        ..command(&settings.program)
+    };
     let suspended = launch::prepare(&command)?.spawn()?;
     let argv = command
         .argv
@@ -98,6 +110,7 @@ fn command(program: &ProgramSettings) -> Command {
         argv,
         user,
         limits: limits::raise(),
+        ..Command::default()
     }
 }
 
