@@ -5,11 +5,12 @@
 //! [`Contrast`]; a difference inside one is attributed to that variable when it is larger than what the runs of
 //! one condition differ by among themselves ([`noise`]). Nothing is run here.
 
+pub mod cells;
 mod contrast;
 pub mod noise;
 mod plan;
 mod vary;
 
-pub use contrast::{Comparison, Contrast, Finding, Run, Spread, Trials, compare};
+pub use contrast::{ALL, COMPARISON_SCHEMA, Comparison, Contrast, Finding, Row, Run, Spread, Trials, compare};
 pub use plan::{Condition, MAX_CONDITIONS, MAX_REPEAT, PlanError, Setting, plan};
 pub use vary::{Variable, Vary, VaryError};

@@ -5,6 +5,7 @@
 pub mod binary;
 pub mod cause;
 pub mod claim;
+pub mod compare;
 pub mod cli;
 pub mod decode;
 pub mod error;
