@@ -11,6 +11,8 @@ pub mod noise;
 mod plan;
 mod vary;
 
-pub use contrast::{ALL, COMPARISON_SCHEMA, Comparison, Contrast, Finding, Row, Run, Spread, Trials, compare};
+pub use contrast::{
+    ALL, COMPARISON_SCHEMA, Comparison, Contrast, Finding, Row, Run, Spread, Trials, compare,
+};
 pub use plan::{Condition, MAX_CONDITIONS, MAX_REPEAT, PlanError, Setting, plan};
 pub use vary::{Variable, Vary, VaryError};

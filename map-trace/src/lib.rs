@@ -5,8 +5,8 @@
 pub mod binary;
 pub mod cause;
 pub mod claim;
-pub mod compare;
 pub mod cli;
+pub mod compare;
 pub mod decode;
 pub mod error;
 pub mod evidence;

@@ -3,6 +3,7 @@
 mod aggregates;
 mod calls;
 mod clock;
+pub mod compare;
 mod controls;
 mod faults;
 mod footer;

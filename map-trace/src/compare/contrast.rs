@@ -151,7 +151,9 @@ fn program(summary: &Summary) -> Option<String> {
 
 impl Spread {
     fn of(runs: &[Run], cell: &Cell) -> Self {
-        let counts = runs.iter().map(|run| run.counts.get(cell).copied().unwrap_or(0));
+        let counts = runs
+            .iter()
+            .map(|run| run.counts.get(cell).copied().unwrap_or(0));
         let counts: Vec<_> = counts.collect();
         let (min, median, max) = spread(&counts).unwrap_or_default();
         Self {
@@ -206,7 +208,11 @@ pub fn compare(argv: Vec<String>, repeat: u32, conditions: Vec<Trials>) -> Compa
     }
 }
 
-fn contrast(variable: Variable, (from, a): (usize, &Trials), (to, b): (usize, &Trials)) -> Contrast {
+fn contrast(
+    variable: Variable,
+    (from, a): (usize, &Trials),
+    (to, b): (usize, &Trials),
+) -> Contrast {
     let open = open(&a.runs, &b.runs);
     let runs = a.runs.iter().chain(&b.runs);
     let cells: BTreeSet<&Cell> = runs.flat_map(|run| run.counts.keys()).collect();
@@ -245,7 +251,9 @@ fn open(a: &[Run], b: &[Run]) -> Option<String> {
     let least = a.len().min(b.len());
     if incomplete > 0 {
         let runs = if incomplete == 1 { "run" } else { "runs" };
-        return Some(format!("the evidence of {incomplete} {runs} is not complete"));
+        return Some(format!(
+            "the evidence of {incomplete} {runs} is not complete"
+        ));
     }
     (least < LEAST_RUNS).then(|| format!("{least} of at least {LEAST_RUNS} runs each"))
 }
@@ -276,11 +284,16 @@ mod tests {
     }
 
     fn compared(varies: &[&str], cross: bool, counts: &[&[u64]]) -> Comparison {
-        let varies: Vec<_> = varies.iter().map(|text| Vary::parse(text).unwrap()).collect();
+        let varies: Vec<_> = varies
+            .iter()
+            .map(|text| Vary::parse(text).unwrap())
+            .collect();
         let conditions = plan(&varies, cross).unwrap();
         assert_eq!(conditions.len(), counts.len());
         let runs = conditions.into_iter().zip(counts);
-        let trials = runs.map(|(condition, counts)| trials(condition, counts)).collect();
+        let trials = runs
+            .map(|(condition, counts)| trials(condition, counts))
+            .collect();
         compare(vec!["./app".to_owned()], 3, trials)
     }
 
@@ -296,7 +309,10 @@ mod tests {
             panic!("one: {:?}", found.contrasts)
         };
         assert_eq!(contrast.variable.name(), "GODEBUG");
-        let expected = [("mprotect", Finding::Attributed), ("first_touch", Finding::Same)];
+        let expected = [
+            ("mprotect", Finding::Attributed),
+            ("first_touch", Finding::Same),
+        ];
         assert_eq!(findings(contrast), expected);
         let row = &contrast.rows[0];
         assert_eq!((row.from.median, row.to.median, row.to.max), (0, 38, 40));
@@ -306,7 +322,10 @@ mod tests {
     #[test]
     fn a_difference_within_noise_is_attributed_to_nothing() {
         let found = compared(&["FOO=1,2"], false, &[&[5, 6, 7], &[7, 8, 9]]);
-        let expected = [("mprotect", Finding::WithinNoise), ("first_touch", Finding::Same)];
+        let expected = [
+            ("mprotect", Finding::WithinNoise),
+            ("first_touch", Finding::Same),
+        ];
         assert_eq!(findings(&found.contrasts[0]), expected);
     }
 
@@ -316,7 +335,12 @@ mod tests {
         let found = compared(&["A=1,2,3", "B=1,2"], true, &counts);
         let told = found.contrasts.iter().map(|contrast| {
             let says = |number: usize| found.conditions[number].condition.say();
-            format!("{}: {} > {}", contrast.variable.name(), says(contrast.from), says(contrast.to))
+            format!(
+                "{}: {} > {}",
+                contrast.variable.name(),
+                says(contrast.from),
+                says(contrast.to)
+            )
         });
         assert_eq!(
             told.collect::<Vec<_>>(),
@@ -347,7 +371,10 @@ mod tests {
         trials[1].runs[0].complete = false;
         let found = compare(Vec::new(), 3, trials);
         let contrast = &found.contrasts[0];
-        assert_eq!(contrast.open.as_deref(), Some("the evidence of 1 run is not complete"));
+        assert_eq!(
+            contrast.open.as_deref(),
+            Some("the evidence of 1 run is not complete")
+        );
         assert_eq!(contrast.rows[0].finding, Finding::Unjudged);
     }
 
@@ -358,7 +385,10 @@ mod tests {
                 .map(|word| crate::model::summary::OperationRow {
                     operation: crate::model::Operation::from_word(word),
                     count: Default::default(),
-                    events: BTreeMap::from([("mprotect".to_owned(), 3), ("page_fault".to_owned(), 2)]),
+                    events: BTreeMap::from([
+                        ("mprotect".to_owned(), 3),
+                        ("page_fault".to_owned(), 2),
+                    ]),
                     causes: BTreeMap::from([(crate::model::Cause::FirstTouch, 2)]),
                     stall_ns: None,
                     stall_p50_ns: None,
@@ -371,7 +401,9 @@ mod tests {
         };
         let run = Run::new(&summary, None);
         let count = |operation: &str, event: &str| {
-            run.counts.get(&(operation.to_owned(), event.to_owned())).copied()
+            run.counts
+                .get(&(operation.to_owned(), event.to_owned()))
+                .copied()
         };
         assert_eq!(count(ALL, "mprotect"), Some(6));
         assert_eq!(count(ALL, "first_touch"), Some(4));

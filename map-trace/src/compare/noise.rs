@@ -50,7 +50,10 @@ mod tests {
     fn a_difference_counts_when_it_is_wider_than_the_ranges() {
         assert!(differ(&[0, 0, 0], &[1, 1, 1]));
         assert!(differ(&[10, 11, 12], &[15, 16, 17]));
-        assert!(!differ(&[10, 11, 12], &[14, 15, 16]), "the gap is as wide as the ranges");
+        assert!(
+            !differ(&[10, 11, 12], &[14, 15, 16]),
+            "the gap is as wide as the ranges"
+        );
         assert!(!differ(&[10, 11, 12], &[12, 20, 30]), "the ranges touch");
         assert!(!differ(&[0, 0], &[900, 900]), "two runs");
         assert!(!differ(&[], &[]));
@@ -60,7 +63,10 @@ mod tests {
     fn of_an_even_number_the_middle_is_between_the_middle_two() {
         assert_eq!(spread(&[9, 1, 4]), Some((1, 4, 9)));
         assert_eq!(spread(&[9, 1, 4, 7]), Some((1, 5, 9)));
-        assert_eq!(spread(&[u64::MAX, u64::MAX]), Some((u64::MAX, u64::MAX, u64::MAX)));
+        assert_eq!(
+            spread(&[u64::MAX, u64::MAX]),
+            Some((u64::MAX, u64::MAX, u64::MAX))
+        );
         assert_eq!(spread(&[]), None);
     }
 
@@ -85,7 +91,10 @@ mod tests {
         let even = false_alarms(|state| 1000 + next(state) % 100);
         let middle = false_alarms(|state| (0..12).map(|_| next(state) % 50).sum());
         let coin = false_alarms(|state| next(state) % 2);
-        assert!(even < 20 && middle < 20 && coin < 80, "{even} {middle} {coin}");
+        assert!(
+            even < 20 && middle < 20 && coin < 80,
+            "{even} {middle} {coin}"
+        );
     }
 
     proptest! {

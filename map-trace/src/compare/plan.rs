@@ -84,7 +84,9 @@ pub fn plan(varies: &[Vary], cross: bool) -> Result<Vec<Condition>, PlanError> {
     let lengths = varies.iter().map(|vary| vary.values.len());
     let count = match cross {
         true => lengths.fold(1, usize::saturating_mul),
-        false => lengths.fold(1, |sum: usize, length| sum.saturating_add(length.saturating_sub(1))),
+        false => lengths.fold(1, |sum: usize, length| {
+            sum.saturating_add(length.saturating_sub(1))
+        }),
     };
     if count > MAX_CONDITIONS {
         return Err(PlanError::TooMany(count));
@@ -119,7 +121,9 @@ fn crossed(varies: &[Vary]) -> Vec<Condition> {
 }
 
 fn one_at_a_time(varies: &[Vary]) -> Vec<Condition> {
-    let firsts = varies.iter().filter_map(|vary| Some(setting(vary, vary.values.first()?)));
+    let firsts = varies
+        .iter()
+        .filter_map(|vary| Some(setting(vary, vary.values.first()?)));
     let base = Condition {
         settings: firsts.collect(),
     };
@@ -141,7 +145,10 @@ mod tests {
     use super::*;
 
     fn varies(texts: &[&str]) -> Vec<Vary> {
-        texts.iter().map(|text| Vary::parse(text).unwrap()).collect()
+        texts
+            .iter()
+            .map(|text| Vary::parse(text).unwrap())
+            .collect()
     }
 
     fn said(texts: &[&str], cross: bool) -> Vec<String> {
@@ -152,7 +159,12 @@ mod tests {
     #[test]
     fn one_variable_at_a_time_leaves_its_first_value() {
         let texts = ["A=,1,2", "nice=0,5"];
-        let one = ["A unset, nice=0", "A=1, nice=0", "A=2, nice=0", "A unset, nice=5"];
+        let one = [
+            "A unset, nice=0",
+            "A=1, nice=0",
+            "A=2, nice=0",
+            "A unset, nice=5",
+        ];
         assert_eq!(said(&texts, false), one);
     }
 

@@ -72,17 +72,21 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|why| Error::failed("cannot start the event loop", why))
 }
 
-fn command(program: &ProgramSettings) -> Command {
-    let user = match &program.user {
+/// Who the program runs as, in the launcher's words.
+pub fn user_choice(user: &User) -> UserChoice {
+    match user {
         User::Caller => UserChoice::SudoCaller,
         User::Named(name) => UserChoice::Named(name.clone()),
         User::Keep => UserChoice::Root,
-    };
+    }
+}
+
+fn command(program: &ProgramSettings) -> Command {
     let mut argv = vec![program.program.clone()];
     argv.extend(program.arguments.iter().cloned());
     Command {
         argv,
-        user,
+        user: user_choice(&program.user),
         limits: limits::raise(),
         ..Command::default()
     }

@@ -233,7 +233,11 @@ unsafe fn surround(view: &View<'_>) {
         if let Some(cpus) = &wanted.cpus {
             let words = cpus.words();
             let arguments = [0, size_of_val(words), words.as_ptr() as usize, 0, 0, 0];
-            check(view, Step::Cpus, syscall(libc::SYS_sched_setaffinity, arguments));
+            check(
+                view,
+                Step::Cpus,
+                syscall(libc::SYS_sched_setaffinity, arguments),
+            );
         }
     }
 }

@@ -104,7 +104,10 @@ impl Surroundings {
 
     /// What the program is searched in: its own PATH, as env(1) does it.
     pub(super) fn path(&self) -> Option<OsString> {
-        let own = self.environment.iter().rfind(|(name, _)| name == OsStr::new("PATH"));
+        let own = self
+            .environment
+            .iter()
+            .rfind(|(name, _)| name == OsStr::new("PATH"));
         match own {
             Some((_, value)) => value.clone(),
             None => std::env::var_os("PATH"),
@@ -130,7 +133,12 @@ mod tests {
     #[test]
     fn a_variable_is_set_changed_or_taken_away() {
         let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
-        let mut variables = vec![pair("A", "1"), pair("B", "2"), pair("B", "3"), pair("C", "4")];
+        let mut variables = vec![
+            pair("A", "1"),
+            pair("B", "2"),
+            pair("B", "3"),
+            pair("C", "4"),
+        ];
         let surroundings = Surroundings {
             environment: vec![
                 ("B".into(), Some("5".into())),
@@ -140,6 +148,9 @@ mod tests {
             ..Surroundings::default()
         };
         surroundings.change(&mut variables);
-        assert_eq!(variables, [pair("A", "1"), pair("B", "5"), pair("D", "x=y")]);
+        assert_eq!(
+            variables,
+            [pair("A", "1"), pair("B", "5"), pair("D", "x=y")]
+        );
     }
 }
