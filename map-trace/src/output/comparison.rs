@@ -103,8 +103,8 @@ fn table(comparison: &Comparison, contrast: &Contrast) -> Vec<Line> {
         let operation = shorten(&clean(&row.operation), 13);
         let event = shorten(&clean(&row.event), 16);
         let mark = match row.finding {
-            Finding::Attributed => format!("  by {variable}"),
-            _ => "  not judged".to_owned(),
+            Finding::Unjudged => "  not judged",
+            _ => "",
         };
         lines.push(plain(format!(
             "  {operation:<14}{event:<17}{left:>a$}  {right:>b$}  {by_much:>by$}{mark}"
