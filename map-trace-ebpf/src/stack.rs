@@ -103,8 +103,10 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
         }
     }
     // Code built without frame pointers keeps anything in rbp. What does not lie a frame above rsp is not a
-    // frame's, and reading it would cost a fault of our own.
-    let bp = if span < FIRST_FRAME_MAX { bp } else { 0 };
+    // frame's, and reading it would cost a fault of our own. Go puts up a frame of its own for duffcopy and
+    // duffzero, from one word below rsp (cmd/compile/internal/amd64/ssa.go).
+    let is_frame = span < FIRST_FRAME_MAX || bp.wrapping_add(8) == sp;
+    let bp = if is_frame { bp } else { 0 };
     let room = if filled { WINDOW_BYTES } else { 0 };
     hash = frames(record, window, Piece { base: sp, room }, bp, hash);
     if hash == 0 { 1 } else { hash }

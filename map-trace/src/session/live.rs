@@ -38,7 +38,9 @@ pub fn run_in(settings: &RunSettings, surroundings: &Surroundings) -> Result<Run
         surroundings: surroundings.clone(),
         ..command(&settings.program)
     };
-    let suspended = launch::prepare(&command)?.spawn()?;
+    let prepared = launch::prepare(&command)?;
+    let program = prepared.path().to_owned();
+    let suspended = prepared.spawn()?;
     let argv = command
         .argv
         .iter()
@@ -47,6 +49,7 @@ pub fn run_in(settings: &RunSettings, surroundings: &Surroundings) -> Result<Run
     let subject = Subject::Child {
         pid: suspended.pid(),
         argv,
+        program,
     };
     let session = Session::arm(&settings.record, subject)?;
     runtime()?.block_on(session.launch(suspended))

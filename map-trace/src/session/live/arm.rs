@@ -20,6 +20,7 @@ use crate::session::progress::Progress;
 use crate::session::recording::Recording;
 use crate::session::settings::{Detail, Level, RecordSettings};
 use crate::session::stacks::Stacks;
+use crate::session::structure::Structure;
 use crate::session::{options, watched};
 use crate::target::{stop, wait};
 use crate::trace::TraceFile;
@@ -55,6 +56,8 @@ impl<'a> Session<'a> {
         let proven = controls.run(&mut instrument)?;
         // Orphans of the program come to us, so that their use can be added to the program's.
         let _without = wait::become_subreaper();
+        let mut structure = Structure::default();
+        subject.probe(&mut instrument, &mut structure);
         let start_ns = now_ns();
         let header = HeaderLine {
             schema: TRACE_SCHEMA.to_owned(),
@@ -65,6 +68,7 @@ impl<'a> Session<'a> {
             attached: subject.attached(),
             host,
             probes: probes(&instrument, settings),
+            not_probed: instrument.probes.notes.clone(),
             calibration: instrument.calibration.clone(),
             options: options::options(settings, &rows),
             ..HeaderLine::default()
@@ -76,6 +80,7 @@ impl<'a> Session<'a> {
         let recorder = Recording::begin(&header, file, claims);
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
+        pipeline.structure = structure;
         let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
         events.count(&subject, inherit);
         let progress = Progress::new(settings.screen.progress);
@@ -162,6 +167,7 @@ fn tables(settings: &RecordSettings, rows: Vec<(Glob, Operation)>) -> Result<Tab
 /// Every probe of the session; those on watched memory are armed once the program can be looked at.
 fn probes(instrument: &Instrument, settings: &RecordSettings) -> Vec<Probe> {
     let mut probes = instrument.object.probes().to_vec();
+    probes.extend(instrument.probes.told.iter().cloned());
     let mut add = |name: &str, event: &str, emits: &str| {
         probes.push(Probe {
             name: name.to_owned(),

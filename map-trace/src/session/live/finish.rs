@@ -18,6 +18,7 @@ impl Session<'_> {
             End::Stopped(by, waited) => (Some(by), waited),
         };
         // Detached first: what a program that still runs does now is no longer counted by anyone.
+        self.instrument.probes.detach();
         self.instrument.object.detach();
         drop(std::mem::take(&mut self.events.programs));
         let perf = self.events.read();

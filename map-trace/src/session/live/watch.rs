@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Session;
 use crate::error::{Error, Result};
 use crate::session::clock::now_ns;
+use crate::session::instrument::Instrument;
 use crate::session::order::SLACK_NS;
 use crate::target::launch::Running;
 use crate::target::wait::Waited;
@@ -125,9 +126,19 @@ impl Session<'_> {
     fn pump(&mut self) {
         let now = now_ns();
         self.drain();
+        self.probe_new();
         self.pipeline.release(now.saturating_sub(SLACK_NS));
         let undecodable = self.pipeline.trouble().undecodable;
         self.progress.update(self.pipeline.events(), undecodable);
+    }
+
+    /// Probes what processes have become since.
+    fn probe_new(&mut self) {
+        let Instrument { object, probes, .. } = &mut self.instrument;
+        for tgid in std::mem::take(&mut self.pipeline.executed) {
+            let path = std::path::PathBuf::from(format!("/proc/{tgid}/exe"));
+            let _not_go = probes.file(object, &path, &mut self.pipeline.structure);
+        }
     }
 
     pub(super) fn drain(&mut self) {
