@@ -4,6 +4,7 @@ mod aggregates;
 mod calls;
 mod census;
 mod clock;
+pub mod compare;
 mod controls;
 mod faults;
 mod footer;
@@ -27,6 +28,6 @@ mod structure;
 mod userfaultfd;
 mod watched;
 
-pub use live::{attach, run};
+pub use live::{attach, run, run_in};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};
