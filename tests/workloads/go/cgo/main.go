@@ -11,10 +11,10 @@ package main
 // static int churn(int n) {
 //     int sum = 0;
 //     for (int i = 0; i < n; i++) {
-//         char *block = malloc(200000);
+//         char *block = malloc(100000);
 //         if (!block)
 //             return -1;
-//         memset(block, i, 200000);
+//         memset(block, i, 100000);
 //         sum += block[i] == (char)i;
 //         free(block);
 //     }
