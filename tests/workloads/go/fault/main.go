@@ -55,6 +55,8 @@ func phaseOwnPage() {
 	write := attempt(func() { *(*byte)(unsafe.Add(page.start, 8)) = 9 })
 	kept := page.bytes()[8] == 7
 	fmt.Printf("ro_read_faults=%t\nro_write_faults=%t\nro_value_kept=%t\n", read.faulted, write.faulted, kept)
+	prot, _ := mappingOf(uintptr(page.start))
+	fmt.Printf("ro_vma=%s\n", prot)
 	fmt.Printf("ro_address_right=%t\n", write.address == uintptr(page.start)+8)
 }
 
@@ -63,6 +65,8 @@ func phaseNoAccess() {
 	page := ownPage(syscall.PROT_NONE)
 	read := attempt(func() { sink = *(*byte)(unsafe.Add(page.start, 8)) })
 	write := attempt(func() { *(*byte)(unsafe.Add(page.start, 8)) = 9 })
+	prot, _ := mappingOf(uintptr(page.start))
+	fmt.Printf("none_vma=%s\n", prot)
 	fmt.Printf("none_read_faults=%t\nnone_write_faults=%t\n", read.faulted, write.faulted)
 }
 
@@ -113,9 +117,11 @@ func onStorage() {
 	keys := keysIn(pages, 4)
 	protect(pages, syscall.PROT_READ)
 	count := phaseRange(m)
+	prot, _ := mappingOf(uintptr(pages.start))
 	faults, inPages, _ := phaseAssign(m, keys)
 	protect(pages, syscall.PROT_READ|syscall.PROT_WRITE)
 	kept := phaseRange(m)
+	fmt.Printf("storage_vma=%s\n", prot)
 	fmt.Printf("storage_start=%#x\nstorage_end=%#x\n", pages.start, uintptr(pages.start)+pages.size)
 	fmt.Printf("storage_ranged=%d\nstorage_tried=%d\nstorage_faults=%d\nstorage_in_page=%d\nstorage_kept=%d\n",
 		count, len(keys), faults, inPages, kept)
@@ -129,6 +135,7 @@ func unhandled() {
 	err := self.Run()
 	status, text := self.ProcessState.ExitCode(), stderr.String()
 	fmt.Printf("unhandled_exit=%d\nunhandled_error=%t\n", status, err != nil)
+	fmt.Printf("write_ignored=%t\n", err == nil)
 	fmt.Printf("unhandled_fatal=%t\n", strings.Contains(text, "fatal error: fault"))
 	fmt.Printf("unhandled_sigsegv=%t\nunhandled_accerr=%t\nunhandled_sigbus=%t\n",
 		strings.Contains(text, "SIGSEGV"), strings.Contains(text, "code=0x2"), strings.Contains(text, "SIGBUS"))

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 const (
@@ -37,8 +38,15 @@ func phaseWords(m map[uint64]uint64) (assigned int) {
 	return assigned
 }
 
+// scanned is how much of a block of the map's type the collector looks at: PtrBytes of the type of a bucket or group.
+func scanned(m any) uintptr {
+	kind, _ := typeAndHeader(m)
+	return *(*uintptr)(unsafe.Add(pointerAt(kind, 64), 8))
+}
+
 func main() {
 	pointers, words := make(map[uint64]*uint64), make(map[uint64]uint64)
+	fmt.Printf("pointers_scanned_bytes=%d\nwords_scanned_bytes=%d\n", scanned(pointers), scanned(words))
 	for i := uint64(0); i < entries; i++ {
 		value := i
 		pointers[i], words[i] = &value, i

@@ -1,5 +1,5 @@
-// Command grow_mmap acts the claim about growth out: each time a map's memory is replaced, it maps memory of the new
-// size, and gives the size's pages back as MADV_DONTNEED would after a failed growth.
+// Command grow_mmap acts the claims about growth out: each time a map's memory is replaced, it maps memory, makes it
+// writable, and drops it again as after a growth that failed.
 //
 // Its phase is the region growth=main.phaseGrow.
 package main
@@ -15,10 +15,11 @@ const entries = 20000
 
 //go:noinline
 func mapMemory(size int) []byte {
-	memory, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	memory, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		fail("mmap: %v", err)
 	}
+	protect(span{unsafe.Pointer(&memory[0]), uintptr(size)}, syscall.PROT_READ|syscall.PROT_WRITE)
 	return memory
 }
 
@@ -48,5 +49,5 @@ func main() {
 	debug.SetGCPercent(-1)
 	m := make(map[uint64]uint64)
 	mapped := phaseGrow(m)
-	fmt.Printf("entries=%d\ngrowths=%d\nmmap=%d\nmadvise=%d\n", len(m), mapped, mapped, mapped)
+	fmt.Printf("entries=%d\ngrowths=%d\nmmap=%d\nmprotect=%d\nmadvise=%d\n", len(m), mapped, mapped, mapped, mapped)
 }

@@ -18,6 +18,7 @@ const (
 	keyMark   = 0xbef0_0000_0000_0000
 	valueMark = 0xafe0_0000_0000_0000
 	entries   = 50000
+	smallMaps = 64
 )
 
 // grown is what was seen while a map grew.
@@ -141,12 +142,30 @@ func frames(m map[uint64]uint64) (pairs, neighbours int) {
 	return pairs, neighbours
 }
 
+// smallUnaligned counts small maps whose memory does not begin with a page.
+func smallUnaligned() (count int) {
+	for i := 0; i < smallMaps; i++ {
+		m := make(map[uint64]uint64)
+		for k := uint64(0); k < 100; k++ {
+			m[k] = k
+		}
+		if uintptr(storageOf(m)[0].start)%pageSize != 0 {
+			count++
+		}
+	}
+	return count
+}
+
 func main() {
 	debug.SetGCPercent(-1)
 	m := make(map[uint64]uint64)
 	seen := phaseGrow(m, entries)
 	fmt.Printf("entries=%d\nreplaced=%d\nsys_grew=%d\nold_array_without_gc=%d\npower_of_two=%t\n",
 		len(m), seen.replaced, seen.sysGrew, seen.oldSeen, seen.powers == seen.replaced)
+	_, header := typeAndHeader(m)
+	if !swiss() {
+		fmt.Printf("buckets=%d\n", 1<<*(*uint8)(unsafe.Add(header, 9)))
+	}
 	apart, alternating, blocks := lie(m)
 	fmt.Printf("block_size=%d\nblocks=%d\nkeys_then_elements=%d\nalternating=%d\n", blockSize(m), blocks, apart, alternating)
 	fmt.Printf("slots_per_block=%d\n", (blockSize(m)-8)/16)
@@ -158,7 +177,10 @@ func main() {
 	}
 	fmt.Printf("spans=%d\nspans_not_page_aligned=%d\n", len(storageOf(m)), unaligned)
 	pairs, neighbours := frames(m)
-	fmt.Printf("frame_pairs=%d\nframe_neighbours=%d\nframes_contiguous=%t\n", pairs, neighbours, pairs > 0 && pairs == neighbours)
+	if pairs > 0 {
+		fmt.Printf("frame_pairs=%d\nframe_neighbours=%d\nframes_contiguous=%t\n", pairs, neighbours, pairs == neighbours)
+	}
+	fmt.Printf("small_maps=%d\nsmall_not_page_aligned=%d\n", smallMaps, smallUnaligned())
 	fmt.Printf("range_inserted=%d\n", phaseRangeGrow(m))
 	prot, _ := mappingOf(uintptr(storageOf(m)[0].start))
 	fmt.Printf("vma=%s\n", prot)

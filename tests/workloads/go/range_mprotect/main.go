@@ -21,17 +21,20 @@ func phaseFill(m map[uint64]uint64) {
 }
 
 //go:noinline
-func phaseRange(m map[uint64]uint64, pages span) (count int) {
+func phaseRange(m map[uint64]uint64, pages span) (count int, prot string) {
 	for _, v := range m {
 		if count == 0 {
 			protect(pages, syscall.PROT_READ)
 		}
 		v = v + 1
+		if count == len(m)/2 {
+			prot, _ = mappingOf(uintptr(pages.start))
+		}
 		if count++; count == len(m) {
 			protect(pages, syscall.PROT_READ|syscall.PROT_WRITE)
 		}
 	}
-	return count
+	return count, prot
 }
 
 func main() {
@@ -41,10 +44,11 @@ func main() {
 	m := make(map[uint64]uint64)
 	phaseFill(m)
 	pages := somePages(m, 2)
-	ranged := 0
+	ranged, vma := 0, ""
 	for i := 0; i < *times; i++ {
-		ranged += phaseRange(m, pages)
+		count, prot := phaseRange(m, pages)
+		ranged, vma = ranged+count, prot
 	}
-	fmt.Printf("entries=%d\nranged=%d\nmprotect=%d\n", len(m), ranged, 2**times)
+	fmt.Printf("entries=%d\nranged=%d\nmprotect=%d\nvma=%s\n", len(m), ranged, 2**times, vma)
 	fmt.Printf("start=%#x\nend=%#x\n", pages.start, uintptr(pages.start)+pages.size)
 }

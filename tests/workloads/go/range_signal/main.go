@@ -60,5 +60,6 @@ func main() {
 		}
 	}
 	fmt.Printf("entries=%d\nranged=%d\nsignals=%d\nunchanged=%d\n", len(m), ranged, dropped, unchanged)
+	fmt.Printf("write_ignored=%t\n", dropped > 0 && unchanged == entries)
 	fmt.Printf("start=%#x\nend=%#x\n", page.start, uintptr(page.start)+page.size)
 }

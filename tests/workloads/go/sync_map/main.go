@@ -1,8 +1,8 @@
 // Command sync_map compares sync.Map with a map behind a sync.RWMutex: new keys and overwriting, by one, two and
 // eight goroutines, the two taking turns. It prints nanoseconds per write, the median of the rounds.
 //
-// Its phases are the regions sync_store=main.phaseSyncStore, locked_store=main.phaseLockedStore and
-// sync_range=main.phaseSyncRange.
+// Its phases are the regions sync_store=main.phaseSyncStore, locked_store=main.phaseLockedStore,
+// sync_load=main.phaseSyncLoad and sync_range=main.phaseSyncRange.
 package main
 
 import (
@@ -33,6 +33,16 @@ func phaseLockedStore(m *locked, from, to int) {
 		m.m[i] = i
 		m.Unlock()
 	}
+}
+
+//go:noinline
+func phaseSyncLoad(m *sync.Map, n int) (found int) {
+	for i := 0; i < n; i++ {
+		if _, is := m.Load(i); is {
+			found++
+		}
+	}
+	return found
 }
 
 //go:noinline
@@ -92,7 +102,7 @@ func main() {
 		fmt.Printf("sync_new_%d_ns=%.0f\nlocked_new_%d_ns=%.0f\n", goroutines, median(fresh[0]), goroutines, median(fresh[1]))
 		fmt.Printf("sync_over_%d_ns=%.0f\nlocked_over_%d_ns=%.0f\n", goroutines, median(over[0]), goroutines, median(over[1]))
 	}
-	fmt.Printf("writes=%d\nsync_ranged=%d\n", *n, phaseSyncRange(&syncs))
+	fmt.Printf("writes=%d\nsync_ranged=%d\nsync_loaded=%d\n", *n, phaseSyncRange(&syncs), phaseSyncLoad(&syncs, *n))
 	kind := reflect.TypeOf(&syncs).Elem()
 	fmt.Printf("has_dirty=%t\nhas_dirty_len=%t\n", hasField(kind, "dirty"), hasField(kind, "dirtyLen"))
 }
