@@ -21,6 +21,7 @@ mod progress;
 mod recording;
 pub mod settings;
 mod stacks;
+mod structure;
 mod userfaultfd;
 mod watched;
 
