@@ -5,6 +5,7 @@
 mod attach;
 mod check;
 mod color;
+mod compare;
 mod completions;
 mod diff;
 mod doctor;
@@ -49,6 +50,7 @@ enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
     Check(check::CheckArgs),
+    Compare(compare::CompareArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
@@ -67,6 +69,7 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
             Self::Check(args) => args.run(),
+            Self::Compare(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),

@@ -2,7 +2,9 @@
 
 mod aggregates;
 mod calls;
+mod census;
 mod clock;
+pub mod compare;
 mod controls;
 mod faults;
 mod footer;
@@ -19,12 +21,13 @@ mod pipeline;
 mod processes;
 mod progress;
 mod recording;
+mod sampler;
 pub mod settings;
 mod stacks;
 mod structure;
 mod userfaultfd;
 mod watched;
 
-pub use live::{attach, run};
+pub use live::{attach, run, run_in};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};

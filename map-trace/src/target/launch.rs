@@ -10,12 +10,14 @@ use super::child::{self, Plan, REPORT_BYTES, Step};
 use super::identity::{self, Identity, Sudo, UserChoice};
 use super::limits::Limits;
 use super::procfs::Process;
+use super::surroundings::Surroundings;
 use super::wait::{self, Usage, Waited};
 use super::{executable, lookup};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 
-/// What to run. Working directory, environment and standard streams are map-trace's own.
+/// What to run. Working directory and standard streams are map-trace's own, the rest too where `surroundings` does
+/// not say otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
     /// The program's name as typed, then its arguments.
@@ -23,6 +25,7 @@ pub struct Command {
     pub user: UserChoice,
     /// Limits map-trace raised for itself, to give back to the program.
     pub limits: Limits,
+    pub surroundings: Surroundings,
 }
 
 /// A program that was found and may be executed.
@@ -64,10 +67,10 @@ pub fn prepare(command: &Command) -> Result<Prepared> {
         );
     };
     let identity = identity::resolve(&command.user, &Sudo::from_environment())?;
-    let path = lookup::find(name, std::env::var_os("PATH").as_deref(), &identity)?;
+    let path = lookup::find(name, command.surroundings.path().as_deref(), &identity)?;
     executable::check(&path, &identity)?;
     let argv = command.argv.iter().map(|argument| c_string(argument));
-    let environment = environment(&identity);
+    let environment = environment(&identity, &command.surroundings);
     let user = identity
         .drop
         .then(|| (identity.groups.clone(), identity.gid, identity.uid));
@@ -80,6 +83,7 @@ pub fn prepare(command: &Command) -> Result<Prepared> {
             .collect::<Result<_>>()?,
         user,
         limits: command.limits.clone(),
+        surroundings: command.surroundings.clone(),
     };
     Ok(Prepared {
         path,
@@ -290,8 +294,8 @@ impl AsRawFd for Running {
     }
 }
 
-/// `NAME=value` strings: ours, in our order, with the user's own in place.
-fn environment(identity: &Identity) -> Vec<OsString> {
+/// `NAME=value` strings: ours, in our order, with the user's own in place and the wanted changes.
+fn environment(identity: &Identity, surroundings: &Surroundings) -> Vec<OsString> {
     let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     for (name, value) in &identity.environment {
         match variables.iter_mut().find(|(known, _)| known == name) {
@@ -299,6 +303,7 @@ fn environment(identity: &Identity) -> Vec<OsString> {
             None => variables.push((name.clone(), value.clone())),
         }
     }
+    surroundings.change(&mut variables);
     variables
         .into_iter()
         .map(|(mut name, value)| {
