@@ -13,6 +13,7 @@ mod export;
 mod inspect;
 mod man;
 mod print;
+mod prove;
 mod record;
 mod report;
 mod rules;
@@ -49,6 +50,7 @@ enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
     Check(check::CheckArgs),
+    Prove(prove::ProveArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
@@ -67,6 +69,7 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
             Self::Check(args) => args.run(),
+            Self::Prove(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),

@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod maps;
 pub mod model;
 pub mod output;
+pub mod prove;
 pub mod session;
 pub mod space;
 pub mod target;

@@ -16,6 +16,7 @@ mod options;
 mod order;
 pub mod outcome;
 mod pipeline;
+pub mod places;
 mod processes;
 mod progress;
 mod recording;
@@ -24,6 +25,7 @@ mod stacks;
 mod userfaultfd;
 mod watched;
 
+pub use clock::utc_now;
 pub use live::{attach, run};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};

@@ -1,7 +1,10 @@
 //! A recording from start to end: launch, arm, release, pump, finish.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
@@ -17,7 +20,9 @@ use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
 use super::recording::Recording;
-use super::settings::{Detail, Level, ProgramSettings, RecordSettings, RunSettings, User};
+use super::settings::{
+    Detail, Level, ProgramSettings, RecordSettings, RunSettings, StreamFiles, User,
+};
 use super::stacks::Stacks;
 use super::{AttachSettings, ProgramStatus, RunOutcome, aggregates, options, watched};
 use crate::claim::Setup;
@@ -51,7 +56,7 @@ const ROLL_CALL: Duration = Duration::from_secs(1);
 pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     privilege::require(&arguments)?;
-    let command = command(&settings.program);
+    let command = command(&settings.program)?;
     let suspended = launch::prepare(&command)?.spawn()?;
     let argv = command
         .argv
@@ -86,7 +91,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|why| Error::failed("cannot start the event loop", why))
 }
 
-fn command(program: &ProgramSettings) -> Command {
+fn command(program: &ProgramSettings) -> Result<Command> {
     let user = match &program.user {
         User::Caller => UserChoice::SudoCaller,
         User::Named(name) => UserChoice::Named(name.clone()),
@@ -94,11 +99,24 @@ fn command(program: &ProgramSettings) -> Command {
     };
     let mut argv = vec![program.program.clone()];
     argv.extend(program.arguments.iter().cloned());
-    Command {
+    Ok(Command {
         argv,
         user,
         limits: limits::raise(),
-    }
+        environment: program.environment.clone(),
+        streams: program.streams.as_ref().map(streams).transpose()?,
+    })
+}
+
+/// Opens the files a program's output goes to.
+fn streams(files: &StreamFiles) -> Result<Arc<[OwnedFd; 3]>> {
+    let failed =
+        |path: &Path, why: io::Error| Error::failed(format!("cannot use {}", path.display()), why);
+    let null = Path::new("/dev/null");
+    let input = File::open(null).map_err(|why| failed(null, why))?;
+    let output = File::create(&files.stdout).map_err(|why| failed(&files.stdout, why))?;
+    let error = File::create(&files.stderr).map_err(|why| failed(&files.stderr, why))?;
+    Ok(Arc::new([input.into(), output.into(), error.into()]))
 }
 
 /// The user's rows of the operation tables.
@@ -467,6 +485,7 @@ impl<'a> Session<'a> {
         };
         Ok(RunOutcome {
             status: status(waited.as_ref()),
+            running: self.pid.filter(|_| waited.is_none()),
             summary: recorded.summary,
             saved,
             problem,

@@ -29,6 +29,7 @@ pub(super) enum Step {
     Uid = 4,
     Signals = 5,
     Exec = 6,
+    Streams = 7,
 }
 
 impl Step {
@@ -41,6 +42,7 @@ impl Step {
             Self::Uid,
             Self::Signals,
             Self::Exec,
+            Self::Streams,
         ]
         .into_iter()
         .find(|step| *step as u32 == number)
@@ -56,6 +58,7 @@ impl Step {
             Self::Uid => "set the user",
             Self::Signals => "restore the signals",
             Self::Exec => "execute the program",
+            Self::Streams => "redirect the standard streams",
         }
     }
 }
@@ -68,6 +71,8 @@ pub(super) struct Plan {
     /// Group list, group and user to change to.
     pub(super) user: Option<(Vec<u32>, u32, u32)>,
     pub(super) limits: Limits,
+    /// Descriptors that become standard input, output and error; none: map-trace's own.
+    pub(super) streams: Option<[RawFd; 3]>,
 }
 
 /// A child that was just forked, with our ends of its pipes.
@@ -94,6 +99,7 @@ struct View<'a> {
     environment: *const *const c_char,
     user: Option<(&'a [u32], u32, u32)>,
     limits: &'a Limits,
+    streams: Option<[RawFd; 3]>,
     reset: &'a [i32],
     ignore_sigpipe: bool,
     mask: u64,
@@ -124,6 +130,7 @@ pub(super) fn fork(plan: &Plan) -> io::Result<Forked> {
             .as_ref()
             .map(|(groups, gid, uid)| (groups.as_slice(), *gid, *uid)),
         limits: &plan.limits,
+        streams: plan.streams,
         reset: &reset,
         ignore_sigpipe: signals::sigpipe_was_ignored(),
         mask: kernel_mask(blocked.before()),
@@ -218,6 +225,12 @@ unsafe fn become_caller(view: &View<'_>) {
             check(view, Step::Gid, syscall(libc::SYS_setresgid, arguments));
             let arguments = [uid, uid, uid, 0, 0, 0];
             check(view, Step::Uid, syscall(libc::SYS_setresuid, arguments));
+        }
+        if let Some(streams) = view.streams {
+            for (target, source) in streams.iter().enumerate() {
+                let arguments = [*source as usize, target, 0, 0, 0, 0];
+                check(view, Step::Streams, syscall(libc::SYS_dup2, arguments));
+            }
         }
         for signal in view.reset {
             check(view, Step::Signals, set_handler(*signal, libc::SIG_DFL));
