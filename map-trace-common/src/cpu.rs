@@ -1,6 +1,7 @@
 //! The one value of the per-CPU map.
 
 use crate::counters::Counters;
+use crate::limits::WINDOW_WORDS;
 use crate::record::StackRecord;
 
 /// What one CPU owns.
@@ -12,4 +13,7 @@ pub struct Cpu {
     pub busy: u64,
     pub counters: Counters,
     pub stack: StackRecord,
+    /// Piece of the user's stack in which frames are looked for; one word more than is read, so that no masked
+    /// index leads out of it.
+    pub window: [u64; WINDOW_WORDS + 1],
 }

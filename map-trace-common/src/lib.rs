@@ -9,6 +9,7 @@ pub mod counters;
 pub mod cpu;
 pub mod limits;
 pub mod page_tables;
+pub mod place;
 pub mod process;
 pub mod range;
 pub mod record;

@@ -23,4 +23,6 @@ pub struct Process {
     pub exited: u64,
     /// 1 once it has registered memory with userfaultfd.
     pub userfaultfd: u64,
+    /// Index plus 1 of the binary that says where its goroutines are; 0 when not known.
+    pub goroutines: u64,
 }

@@ -7,6 +7,7 @@ mod exec;
 mod exit;
 mod fault_end;
 mod fork;
+mod map_operation;
 mod memory_call;
 mod page_fault;
 mod pte_sample;
@@ -20,6 +21,7 @@ pub use exec::ExecRecord;
 pub use exit::ExitRecord;
 pub use fault_end::FaultEndRecord;
 pub use fork::ForkRecord;
+pub use map_operation::MapOperationRecord;
 pub use memory_call::MemoryCallRecord;
 pub use page_fault::PageFaultRecord;
 pub use pte_sample::PteSampleRecord;
@@ -47,9 +49,15 @@ pub mod kind {
     pub const STACK: u32 = 13;
     pub const PTE_SAMPLE: u32 = 14;
     pub const WATCH_HIT: u32 = 15;
-    pub const COUNT: usize = 16;
     /// The end of a page fault; belongs to an event, is none itself.
     pub const FAULT_END: u32 = 16;
+    pub const MAP_MAKE: u32 = 17;
+    pub const MAP_GROW: u32 = 18;
+    pub const ITERATION: u32 = 19;
+    /// Something became known of a map; not an event, so not counted as one.
+    pub const MAP_STATE: u32 = 20;
+    /// A power of two.
+    pub const COUNT: usize = 32;
     /// A registration with userfaultfd; for the replay of mappings, not an event, so not counted as one.
     pub const USERFAULTFD: u32 = 32;
 }
@@ -92,4 +100,6 @@ pub struct Header {
     pub flags: u32,
     /// Hash of the user stack, 0 when none was taken.
     pub stack: u64,
+    /// Go's id of the goroutine, 0 when not known or none.
+    pub goroutine: u64,
 }

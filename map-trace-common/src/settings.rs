@@ -26,6 +26,7 @@ pub struct Settings {
     pub task_min_flt: u32,
     pub task_maj_flt: u32,
     pub task_exit_code: u32,
+    pub task_fsbase: u32,
     pub task_pagefault_disabled: u32,
     pub task_signal: u32,
     pub signal_live: u32,

@@ -6,11 +6,13 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use map_trace_common::counters::KindCounters;
 use map_trace_common::limits::{AGGREGATE_SHIFT, MAX_FRAMES, REGION_ANY, RING_DETAIL_BYTES};
-use map_trace_common::record::{Aggregate, AggregateKey, AggregateValue, Header, StackRecord};
+use map_trace_common::record::{
+    self, Aggregate, AggregateKey, AggregateValue, Header, StackRecord,
+};
 
 use crate::maps::{AGGREGATES, CPU, Cpu, EVENTS, GROUPS};
 use crate::settings::setting;
-use crate::{stack, task};
+use crate::{goroutine, stack, task};
 
 /// No wake-up per record: user space polls; a forced wake-up costs 6 us.
 pub const FLAGS: u64 = BPF_RB_NO_WAKEUP as u64;
@@ -54,14 +56,15 @@ pub fn header<T>(kind: u32, pid_tgid: u64) -> Header {
         cpu: unsafe { bpf_get_smp_processor_id() } as u32,
         flags: 0,
         stack: 0,
+        goroutine: 0,
     }
 }
 
 /// The counters of one kind.
 #[inline(always)]
 pub fn counters(cpu: *mut Cpu, kind: u32) -> *mut KindCounters {
-    // SAFETY: the mask keeps the index below kind::COUNT (16).
-    unsafe { &raw mut (*cpu).counters.kinds[(kind & 15) as usize] }
+    // SAFETY: the mask keeps the index below kind::COUNT, a power of two.
+    unsafe { &raw mut (*cpu).counters.kinds[kind as usize & (record::kind::COUNT - 1)] }
 }
 
 /// What an event is grouped by when it is not delivered.
@@ -229,7 +232,7 @@ pub unsafe fn stack(record: *mut StackRecord) -> bool {
     }
 }
 
-/// Takes the user stack for an event and notes its hash in the header.
+/// Takes the user stack for an event and notes its hash and the goroutine in the header.
 #[inline(always)]
 pub fn take_stack(
     cpu: *mut Cpu,
@@ -239,5 +242,6 @@ pub fn take_stack(
 ) {
     if registers.ip != 0 {
         header.stack = stack::take(cpu, &registers, process);
+        header.goroutine = goroutine::current(process);
     }
 }

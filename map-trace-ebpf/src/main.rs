@@ -11,6 +11,7 @@
 
 mod atomic;
 mod emit;
+mod goroutine;
 mod maps;
 mod pagewalk;
 mod probe;

@@ -7,9 +7,10 @@ use map_trace_common::limits::{
     FAULT_SLOTS, MAX_AGGREGATES, MAX_GROUPS, MAX_PENDING, MAX_PROCESSES, RING_BYTES,
 };
 use map_trace_common::page_tables::PageTables;
+use map_trace_common::place::{ARGUMENTS, Goroutines, MAX_BINARIES, MAX_PLACES, Place};
 pub use map_trace_common::process::Process;
 use map_trace_common::range::{MAX_RANGES, Range};
-use map_trace_common::record::Aggregate;
+use map_trace_common::record::{Aggregate, MapOperationRecord};
 
 /// A memory syscall between entry and return.
 #[repr(C)]
@@ -23,6 +24,7 @@ pub struct PendingCall {
     pub pte_before: u64,
     pub level_before: u32,
     pub flags: u32,
+    pub goroutine: u64,
 }
 
 /// A signal between generation and delivery.
@@ -85,3 +87,27 @@ pub static RANGES: Array<Range> = Array::with_max_entries(MAX_RANGES, 0);
 /// How to walk page tables; all zero until calibration has succeeded.
 #[map]
 pub static PAGE_TABLES: Array<PageTables> = Array::with_max_entries(1, 0);
+
+/// Probed places of user code, by cookie.
+#[map]
+pub static PLACES: Array<Place> = Array::with_max_entries(MAX_PLACES, 0);
+
+/// Where binaries keep their goroutines.
+#[map]
+pub static BINARIES: Array<Goroutines> = Array::with_max_entries(MAX_BINARIES, 0);
+
+/// Arguments of calls under way, by process and goroutine. A call that never returns is pushed out.
+#[map]
+pub static OPENED: LruHashMap<u64, [u64; ARGUMENTS]> = LruHashMap::with_max_entries(8192, 0);
+
+/// Room to put a record together in, with as much behind it as an index can reach too far.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MapOperation {
+    pub record: MapOperationRecord,
+    pub beyond: [u64; 32],
+}
+
+/// One for each CPU.
+#[map]
+pub static MAP_OPERATION: PerCpuArray<MapOperation> = PerCpuArray::with_max_entries(1, 0);

@@ -8,6 +8,7 @@ mod fork;
 mod page_fault;
 mod sample;
 mod signal;
+mod structure;
 mod syscall;
 mod watch;
 

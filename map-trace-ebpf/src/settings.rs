@@ -17,6 +17,7 @@ static SETTINGS: Settings = Settings {
     task_min_flt: NO_OFFSET,
     task_maj_flt: NO_OFFSET,
     task_exit_code: NO_OFFSET,
+    task_fsbase: NO_OFFSET,
     task_pagefault_disabled: NO_OFFSET,
     task_signal: NO_OFFSET,
     signal_live: NO_OFFSET,

@@ -4,13 +4,17 @@
 //! the same frames.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use map_trace_common::limits::{MAX_FRAMES, STACK_WORDS};
+use map_trace_common::limits::{MAX_FRAMES, STACK_WORDS, WINDOW_WORDS};
 use map_trace_common::record::{Header, kind};
 
 use crate::emit;
 use crate::maps::{CPU, Cpu, Process, STACKS};
 use crate::task::Registers;
 
+/// See [`Cpu::window`].
+type Window = [u64; WINDOW_WORDS + 1];
+/// Bytes read at once.
+const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
 /// Words of user space outside the main text count as code when they lie this near to the ip.
 const NEAR: u64 = 64 << 20;
 /// A frame-pointer distance above this does not tell stacks apart: it is not the innermost frame's size.
@@ -71,18 +75,26 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
         return 0;
     };
     // SAFETY: this CPU's record, held by the program that called.
-    let record = unsafe { &raw mut (*cpu).stack };
+    let (record, window) = unsafe { (&raw mut (*cpu).stack, &raw mut (*cpu).window) };
     let mut hash = mix(0x6d61_7074_7261_6365, ip);
     let span = bp.wrapping_sub(sp);
     if span < FRAME_MAX {
         hash = mix(hash, span);
     }
-    // SAFETY: as above; each access is inside the record.
+    let filled = read_window(window, sp);
+    // SAFETY: as above; each access is inside the record or the window.
     unsafe {
         (*record).ip = ip;
         (*record).sp = sp;
         (*record).bp = bp;
-        (*record).word_count = words(record, sp);
+        if filled {
+            (*record).word_count = STACK_WORDS as u32;
+            for index in 0..STACK_WORDS {
+                (*record).words[index] = (*window)[index];
+            }
+        } else {
+            (*record).word_count = words(record, sp);
+        }
         for index in 0..STACK_WORDS {
             let word = (*record).words[index];
             if looks_like_code(word, ip, start, end) {
@@ -91,9 +103,12 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
         }
     }
     // Code built without frame pointers keeps anything in rbp. What does not lie a frame above rsp is not a
-    // frame's, and reading it would cost a fault of our own.
-    let bp = if span < FIRST_FRAME_MAX { bp } else { 0 };
-    hash = frames(record, bp, hash);
+    // frame's, and reading it would cost a fault of our own. Go puts up a frame of its own for duffcopy and
+    // duffzero, from one word below rsp (cmd/compile/internal/amd64/ssa.go).
+    let is_frame = span < FIRST_FRAME_MAX || bp.wrapping_add(8) == sp;
+    let bp = if is_frame { bp } else { 0 };
+    let room = if filled { WINDOW_BYTES } else { 0 };
+    hash = frames(record, window, Piece { base: sp, room }, bp, hash);
     if hash == 0 { 1 } else { hash }
 }
 
@@ -111,16 +126,65 @@ unsafe fn words(record: *mut map_trace_common::record::StackRecord, sp: u64) -> 
     0
 }
 
+/// Fills the window from `address` on; false when the stack's mapping ends before.
+#[inline(always)]
+fn read_window(window: *mut Window, address: u64) -> bool {
+    read_user(window.cast::<[u64; WINDOW_WORDS]>(), address)
+}
+
+/// What of the user's stack is in the window: `room` bytes from `base` on.
+#[derive(Clone, Copy)]
+struct Piece {
+    base: u64,
+    room: u64,
+}
+
+impl Piece {
+    /// The words at `bp`: the caller's rbp and the return address. A helper call costs as much as copying
+    /// some 500 bytes, and frames lie near each other, so what is around them is read along.
+    #[inline(always)]
+    fn frame(&mut self, window: *mut Window, bp: u64) -> Option<[u64; 2]> {
+        let mut at = bp.wrapping_sub(self.base);
+        if at.wrapping_add(16) > self.room || at > WINDOW_BYTES {
+            self.base = bp;
+            at = 0;
+            self.room = if read_window(window, bp) {
+                WINDOW_BYTES
+            } else if read_user(window.cast::<[u64; 2]>(), bp) {
+                16
+            } else {
+                return None;
+            };
+        }
+        let index = (at / 8) as usize & (WINDOW_WORDS - 1);
+        // SAFETY: the mask keeps both inside the window, which has a word more.
+        unsafe { Some([(*window)[index], (*window)[index + 1]]) }
+    }
+}
+
 /// Follows rbp. Go's chain leaves the goroutine's stack for the thread's and back, so that addresses need
 /// not grow; the bound on depth ends a cycle.
 #[inline(always)]
-fn frames(record: *mut map_trace_common::record::StackRecord, bp: u64, mut hash: u64) -> u64 {
+fn frames(
+    record: *mut map_trace_common::record::StackRecord,
+    window: *mut Window,
+    mut piece: Piece,
+    bp: u64,
+    mut hash: u64,
+) -> u64 {
     let mut bp = bp;
     let mut depth = 0u32;
     let mut more = 1u32;
     for index in 0..MAX_FRAMES {
-        let mut frame = [0u64; 2];
-        if bp < 4096 || bp & 7 != 0 || !read_user(&raw mut frame, bp) || frame[1] < 4096 {
+        if bp < 4096 || bp & 7 != 0 {
+            more = 0;
+            break;
+        }
+        let Some(frame) = piece.frame(window, bp) else {
+            more = 0;
+            break;
+        };
+        if frame[1] < 4096 {
             more = 0;
             break;
         }

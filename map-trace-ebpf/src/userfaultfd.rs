@@ -41,9 +41,8 @@ pub fn returned<C: Tracepoint>(ctx: &C, regs: u64, number: u64) {
         return;
     };
     // SAFETY: process is a map value.
-    let idle = unsafe {
-        (*process).counting == 0 || (number != IOCTL && (*process).userfaultfd == 0)
-    };
+    let idle =
+        unsafe { (*process).counting == 0 || (number != IOCTL && (*process).userfaultfd == 0) };
     if idle || task::argument(ctx, 1) != 0 {
         return;
     }
@@ -55,7 +54,10 @@ pub fn returned<C: Tracepoint>(ctx: &C, regs: u64, number: u64) {
     } else {
         closing(ctx, regs, number, pid_tgid)
     };
-    if EVENTS.output::<UserfaultfdRecord>(&record, emit::FLAGS).is_err() {
+    if EVENTS
+        .output::<UserfaultfdRecord>(&record, emit::FLAGS)
+        .is_err()
+    {
         // SAFETY: this CPU's record.
         unsafe { (*cpu).counters.table_full += 1 };
     }
@@ -97,7 +99,11 @@ fn closing<C: Tracepoint>(ctx: &C, regs: u64, number: u64, pid_tgid: u64) -> Use
     let first = ctx.register(regs, offset_of!(PtRegs, di)) as u32;
     let range = number == CLOSE_RANGE;
     let kept = range && ctx.register(regs, offset_of!(PtRegs, dx)) & CLOSE_RANGE_CLOEXEC != 0;
-    let last = if range { ctx.register(regs, offset_of!(PtRegs, si)) as u32 } else { first };
+    let last = if range {
+        ctx.register(regs, offset_of!(PtRegs, si)) as u32
+    } else {
+        first
+    };
     UserfaultfdRecord {
         header: emit::header::<UserfaultfdRecord>(kind::USERFAULTFD, pid_tgid),
         // An empty range closes nothing.

@@ -15,7 +15,9 @@ pub mod disasm;
 mod dwarf;
 mod elf;
 mod facts;
+pub mod flow;
 mod go;
+mod goroutine;
 mod image;
 mod jit;
 pub mod layout;
@@ -105,6 +107,7 @@ pub struct Binary {
     facts: OnceLock<BinaryFacts>,
     build_id: OnceLock<Option<String>>,
     relocations: OnceLock<Relocations>,
+    flows: flow::Flows,
 }
 
 impl Binary {
@@ -137,6 +140,7 @@ impl Binary {
             facts: OnceLock::new(),
             build_id: OnceLock::new(),
             relocations: OnceLock::new(),
+            flows: flow::Flows::default(),
         })
     }
 
@@ -281,6 +285,12 @@ impl Binary {
     /// The first address of the Go function an address lies in.
     fn go_start(&self, svma: u64) -> Option<u64> {
         Some(self.go()?.function_at(svma)?.start)
+    }
+
+    /// First address and end of the Go function an address lies in.
+    fn go_bounds(&self, svma: u64) -> Option<(u64, u64)> {
+        let found = self.go()?.function_at(svma)?;
+        Some((found.start, found.end))
     }
 
     /// What the code at an address is, innermost inlined function first; nothing when unknown. For a

@@ -4,8 +4,9 @@ use std::mem::{offset_of, size_of};
 
 use map_trace_common::limits::MAX_FRAMES;
 use map_trace_common::record::{
-    ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MemoryCallRecord, PageFaultRecord,
-    PteSampleRecord, SignalRecord, StackRecord, UserfaultfdRecord, WatchHitRecord, kind,
+    ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MapOperationRecord,
+    MemoryCallRecord, PageFaultRecord, PteSampleRecord, SignalRecord, StackRecord,
+    UserfaultfdRecord, WatchHitRecord, kind,
 };
 
 /// Why bytes are not a record.
@@ -38,6 +39,7 @@ pub enum Record {
     PteSample(PteSampleRecord),
     WatchHit(WatchHitRecord),
     Userfaultfd(UserfaultfdRecord),
+    MapOperation(Box<MapOperationRecord>),
     Stack(Box<StackBytes>),
 }
 
@@ -83,6 +85,8 @@ unsafe impl Plain for PteSampleRecord {}
 unsafe impl Plain for WatchHitRecord {}
 // SAFETY: as above.
 unsafe impl Plain for UserfaultfdRecord {}
+// SAFETY: as above.
+unsafe impl Plain for MapOperationRecord {}
 
 /// The first `size_of::<T>()` bytes as a `T`.
 fn read<T: Plain>(bytes: &[u8]) -> Option<T> {
@@ -118,6 +122,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::PTE_SAMPLE => Record::PteSample(exact(kind, bytes)?),
         kind::WATCH_HIT => Record::WatchHit(exact(kind, bytes)?),
         kind::USERFAULTFD => Record::Userfaultfd(exact(kind, bytes)?),
+        kind::MAP_MAKE..=kind::MAP_STATE => Record::MapOperation(Box::new(exact(kind, bytes)?)),
         kind::STACK => Record::Stack(Box::new(stack(&header, bytes)?)),
         other => return Err(DecodeError::Kind(other)),
     })

@@ -2,6 +2,7 @@
 //!
 //! aya and perf-event2 appear below this module only.
 
+mod bpf_call;
 pub mod bpf_probe;
 pub mod btf;
 pub mod calibrate;
@@ -10,6 +11,7 @@ pub mod host;
 pub mod object;
 pub mod offsets;
 pub mod perf_programs;
+mod perf_uprobe;
 pub mod privilege;
 pub mod probe_table;
 pub mod ring;
@@ -19,3 +21,5 @@ pub mod support;
 mod support_probes;
 pub mod totals;
 pub mod tracepoint_args;
+mod uprobe_program;
+pub mod uprobes;

@@ -6,6 +6,8 @@
 pub mod inspection;
 pub mod operations;
 pub mod pattern;
+pub mod registry;
+pub mod structure;
 pub mod user;
 
 use std::collections::HashMap;
@@ -103,6 +105,8 @@ impl Tables {
     /// - The outermost operation or region counts: an assign inside a region belongs to the region, a
     ///   region reached from inside a map operation (a hash function) to that operation. A function that
     ///   is both counts as the region around the operation.
+    /// - A frame that is marked to stand in a loop over a map is in an `iterate` inside its function; one
+    ///   that is marked to store the value of an assign, in an `assign`.
     /// - `runtime` when the runtime's own work stands inside the innermost operation: a stack that grows
     ///   inside an assign is not the assign's doing. Inside a region the region keeps the event, since it
     ///   is the user's statement of extent, and `sub_operation` says `runtime`: a rule on a region never
@@ -134,12 +138,27 @@ impl Tables {
         all
     }
 
+    /// Whether a stack is `runtime` whatever callers it may lack: the runtime's own work stands inside every
+    /// operation, and there is no region that would keep the event.
+    pub fn is_runtime_for_sure(&self, frames: &[Frame]) -> bool {
+        !self.has_regions() && self.walk(frames).noise_inside
+    }
+
     fn walk(&self, frames: &[Frame]) -> Seen {
         let mut seen = Seen::default();
         for frame in frames {
             match frame.function.as_deref() {
                 Some(_) if frame.module.as_deref() == Some("[vdso]") => {}
-                Some(name) => seen.take(self.class(name)),
+                Some(name) => {
+                    // Both are inside the function, whatever it is itself.
+                    if frame.value_store {
+                        seen.found(Operation::Assign);
+                    }
+                    if frame.in_loop {
+                        seen.found(Operation::Iterate);
+                    }
+                    seen.take(self.class(name));
+                }
                 None => seen.user = true,
             }
         }
@@ -227,12 +246,17 @@ impl Seen {
         }
         let operation = class.operation.filter(|o| *o != Operation::Runtime);
         for found in [operation, class.region].into_iter().flatten() {
-            self.innermost.get_or_insert_with(|| found.clone());
-            if !self.all.contains(&found) {
-                self.all.push(found.clone());
-            }
-            self.outermost = Some(found);
+            self.found(found);
         }
+    }
+
+    /// The next operation or region outward.
+    fn found(&mut self, found: Operation) {
+        self.innermost.get_or_insert_with(|| found.clone());
+        if !self.all.contains(&found) {
+            self.all.push(found.clone());
+        }
+        self.outermost = Some(found);
     }
 
     fn judge(self) -> Attribution {

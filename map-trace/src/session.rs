@@ -22,6 +22,7 @@ mod progress;
 mod recording;
 pub mod settings;
 mod stacks;
+mod structure;
 mod userfaultfd;
 mod watched;
 

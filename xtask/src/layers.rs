@@ -67,7 +67,12 @@ const CONFINED: [(&str, &[&str]); 5] = [
     ("clap", &["cli.rs", "cli/"]),
     (
         "tokio",
-        &["session.rs", "session/live.rs", "kernel/ring.rs"],
+        &[
+            "session.rs",
+            "session/live.rs",
+            "session/live/",
+            "kernel/ring.rs",
+        ],
     ),
 ];
 

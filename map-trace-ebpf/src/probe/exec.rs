@@ -39,6 +39,7 @@ fn executed(cpu: *mut Cpu, process: *mut Process, old_tid: u32, pid_tgid: u64) {
         (*process).counting = 1;
         (*process).generation += 1;
         (*process).in_flight = 0;
+        (*process).goroutines = 0;
         (*process).pgd = pgd;
         (*process).start_code = start_code;
         (*process).end_code = end_code;

@@ -41,7 +41,7 @@ fn tick(cpu: *mut Cpu, process: *const Process, pid_tgid: u64) {
         if pages(index) == 0 {
             index = 0;
         }
-        map_trace_sample(index as u64, header.stack);
+        map_trace_sample(index as u64, header.stack, header.goroutine);
         index += 1;
     }
 }
@@ -60,7 +60,7 @@ fn pages(index: u32) -> u64 {
 /// and not once a turn of the loop above.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn map_trace_sample(index: u64, stack: u64) -> u64 {
+pub extern "C" fn map_trace_sample(index: u64, stack: u64, goroutine: u64) -> u64 {
     let pid_tgid = task::pid_tgid();
     let (Some(cpu), Some(process), Some(range)) = (
         CPU.get_ptr_mut(0),
@@ -83,6 +83,7 @@ pub extern "C" fn map_trace_sample(index: u64, stack: u64) -> u64 {
     let pte_class = pagewalk::class(&entry);
     let mut header = emit::header::<PteSampleRecord>(kind::PTE_SAMPLE, pid_tgid);
     header.stack = stack;
+    header.goroutine = goroutine;
     header.flags = entry.flags;
     let record = PteSampleRecord {
         header,

@@ -123,6 +123,7 @@ fn entered<C: Tracepoint>(
         pte_before: entry.raw,
         level_before: entry.level,
         flags: entry.flags & flag::PTE_UNSTABLE,
+        goroutine: header.goroutine,
     };
     if CALLS.insert(&pid_tgid, &call, 0).is_ok() {
         // SAFETY: an aligned field of a map value.
@@ -250,6 +251,7 @@ pub fn finish(
     let exit_ns = header.ktime_ns;
     header.ktime_ns = call.enter_ns;
     header.stack = call.stack;
+    header.goroutine = call.goroutine;
     header.flags = call.flags | (end.entry.flags & flag::PTE_UNSTABLE) | end.flags;
     let record = MemoryCallRecord {
         header,

@@ -11,6 +11,7 @@ mod header;
 mod inline;
 mod module;
 mod pc_value;
+mod type_name;
 
 pub(super) use build_info::BuildInfo;
 
@@ -64,6 +65,8 @@ pub(super) struct GoTable {
     /// End of Go's text.
     end: u64,
     inlines: Option<Inlines>,
+    /// See [`module::Module::types`].
+    types: [Option<u64>; 2],
 }
 
 impl GoTable {
@@ -88,6 +91,7 @@ impl GoTable {
             header,
             text,
             inlines: None,
+            types: module.as_ref().map_or([None; 2], |module| module.types),
         };
         if !table.holds_together(elf) {
             return None;
@@ -115,6 +119,11 @@ impl GoTable {
         let (start, end) = self.header.names;
         let at = start + u64::from(offset);
         at < end && (offset == 0 || self.image.array::<1>(at - 1) == Some([0]))
+    }
+
+    /// What the names of types count from (`moduledata.types`), in Go 1.`minor`.
+    pub fn types(&self, minor: u32) -> Option<u64> {
+        self.types[usize::from(minor >= 20)]
     }
 
     pub const fn contains(&self, svma: u64) -> bool {

@@ -16,6 +16,7 @@ use iced_x86::{
     FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
+pub mod inside;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::flow::{CodeFlow, Judged, Stores};
 use super::stack::{self, RawFrame, RawStack};
 use super::{Binary, CodeFrame, JitMap};
 use crate::model::Address;
@@ -52,6 +53,10 @@ pub struct Symbolized {
     pub frames: Vec<Frame>,
     /// As [`stack::Restored::caller_unknown`].
     pub caller_unknown: bool,
+    /// As [`StackLine::loops_known`](crate::model::stack::StackLine::loops_known).
+    pub loops_known: bool,
+    /// As [`StackLine::stores_known`](crate::model::stack::StackLine::stores_known).
+    pub stores_known: bool,
 }
 
 /// Two generations of answers: when the young one is full, the old one is dropped.
@@ -92,8 +97,15 @@ struct Opened {
     failures: HashMap<Wanted, ()>,
 }
 
-/// The frames of an address of a binary (by its number), as a return address or not.
-type Answers = Generations<(u64, u64, bool), Arc<[CodeFrame]>>;
+/// What is at an address: its frames, and what its code says about maps.
+#[derive(Clone)]
+struct Answer {
+    frames: Arc<[CodeFrame]>,
+    flow: CodeFlow,
+}
+
+/// The answer for an address of a binary (by its number), as a return address or not.
+type Answers = Generations<(u64, u64, bool), Answer>;
 
 /// Opens binaries and names stacks. Shared freely between threads.
 pub struct Symbolizer {
@@ -170,12 +182,27 @@ impl Symbolizer {
             _ => None,
         });
         let mut frames = Vec::with_capacity(restored.frames.len());
+        let mut loops_known = true;
+        let mut storing = Storing::Open { sure: true };
         for (i, frame) in restored.frames.iter().enumerate() {
-            self.name(*frame, i == 0, lookup, &mut frames);
+            let first = frames.len();
+            let flow = self.name(*frame, i == 0, lookup, &mut frames);
+            let own = &mut frames[first..];
+            loops_known &= flow.in_loop != Judged::Unknown;
+            if flow.in_loop == Judged::Yes {
+                let owner = own.len().saturating_sub(1 + flow.depth);
+                own[owner].in_loop = true;
+            }
+            let stores = storing.next(flow.stores);
+            if let Some(frame) = own.last_mut().filter(|_| stores) {
+                frame.value_store = true;
+            }
         }
         Symbolized {
             frames,
             caller_unknown: restored.caller_unknown,
+            loops_known,
+            stores_known: storing == Storing::Known,
         }
     }
 
@@ -186,7 +213,7 @@ impl Symbolizer {
         exact: bool,
         lookup: &dyn Fn(u64) -> Option<Place>,
         out: &mut Vec<Frame>,
-    ) {
+    ) -> CodeFlow {
         // The last instruction of a mapping may be a call: its return address is outside.
         let inside = if exact {
             frame.ip
@@ -204,9 +231,12 @@ impl Symbolizer {
             ..Frame::default()
         };
         let before = out.len();
+        let mut flow = CodeFlow::default();
         match place.map(|p| p.code) {
             Some(Code::Binary(binary, svma)) => {
-                for code in self.frames(&binary, svma, exact).iter() {
+                let answer = self.answer(&binary, svma, exact);
+                flow = answer.flow;
+                for code in answer.frames.iter() {
                     out.push(Frame {
                         function: Some(code.function.clone()),
                         file: code.file.clone(),
@@ -225,10 +255,12 @@ impl Symbolizer {
         if out.len() == before {
             out.push(blank);
         }
+        let apart = out[before..].iter().all(is_apart);
+        if apart { CodeFlow::APART } else { flow }
     }
 
-    /// The code frames of an address; for a return address `svma` is the address minus one.
-    fn frames(&self, binary: &Binary, svma: u64, exact: bool) -> Arc<[CodeFrame]> {
+    /// What is at an address; for a return address `svma` is the address minus one.
+    fn answer(&self, binary: &Binary, svma: u64, exact: bool) -> Answer {
         let key = (binary.number(), svma, exact);
         let known = self
             .answers
@@ -245,13 +277,57 @@ impl Symbolizer {
         };
         let mut frames = Vec::new();
         binary.frames(at, &mut frames);
-        let frames: Arc<[CodeFrame]> = frames.into();
+        let answer = Answer {
+            frames: frames.into(),
+            flow: binary.code_flow(at, exact),
+        };
         self.answers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, Arc::clone(&frames));
-        frames
+            .insert(key, answer.clone());
+        answer
     }
+}
+
+/// Who stores the value of an assign, while a stack is walked outward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storing {
+    /// So far there are only copying functions, which write for their callers.
+    Open {
+        sure: bool,
+    },
+    Known,
+    Unknown,
+}
+
+impl Storing {
+    /// Takes the next frame; true when it is the one that stores.
+    fn next(&mut self, frame: Stores) -> bool {
+        let Self::Open { sure } = *self else {
+            return false;
+        };
+        let (then, stores) = match frame {
+            Stores::Yes if sure => (Self::Known, true),
+            Stores::Yes | Stores::Unknown => (Self::Unknown, false),
+            Stores::No => (Self::Known, false),
+            Stores::OfCaller { sure: this } => (Self::Open { sure: sure && this }, false),
+        };
+        *self = then;
+        stores
+    }
+}
+
+/// Code that knows nothing of maps: the kernel's, the C library's, and what starts a thread of a program
+/// with C code.
+fn is_apart(frame: &Frame) -> bool {
+    const LIBRARIES: [&str; 5] = ["ld-", "ld.so", "ld64.so", "libc.so", "libpthread"];
+    const STARTS: [&str; 3] = ["crosscall1", "crosscall_amd64", "threadentry"];
+    let module = frame.module.as_deref().unwrap_or("");
+    let file = module.rsplit('/').next().unwrap_or(module);
+    let function = frame.function.as_deref().unwrap_or("");
+    module == "[vdso]"
+        || LIBRARIES.iter().any(|library| file.starts_with(library))
+        || STARTS.contains(&function)
 }
 
 /// The address that names the caller: inside the call, one before the return address, unless nothing

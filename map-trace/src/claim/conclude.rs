@@ -375,7 +375,7 @@ fn doubt_text(rule: &Rule, doubt: Doubt, (count, line): (u64, u64)) -> String {
         }
         Doubt::Broken => format!("whose stack breaks off may have been during {operation}"),
         Doubt::NoWindows => {
-            "may have been in the body of a loop: the trace does not say where iterations end"
+            "may have been in the body of a loop over a map: the code on the stack does not tell"
                 .to_owned()
         }
         Doubt::ValueStore => "may have been the store of an assigned value".to_owned(),

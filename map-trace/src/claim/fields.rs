@@ -11,8 +11,8 @@ use serde_json::Value as Json;
 use super::rule::Value;
 use super::words::{EventWord, hint};
 use crate::model::event::{
-    EventKind, ExecEvent, ExitEvent, ForkEvent, MemoryCallEvent, PageFaultEvent, PteSampleEvent,
-    SignalEvent, WatchHitEvent,
+    EventKind, ExecEvent, ExitEvent, ForkEvent, IterationEvent, MapEvent, MemoryCallEvent,
+    PageFaultEvent, PteSampleEvent, SignalEvent, WatchHitEvent,
 };
 use crate::model::{Address, Prot, signal};
 
@@ -48,6 +48,8 @@ pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
     static EXIT: OnceLock<Vec<Field>> = OnceLock::new();
     static SAMPLE: OnceLock<Vec<Field>> = OnceLock::new();
     static WATCH: OnceLock<Vec<Field>> = OnceLock::new();
+    static MAP: OnceLock<Vec<Field>> = OnceLock::new();
+    static LOOP: OnceLock<Vec<Field>> = OnceLock::new();
     Some(match event.kind()? {
         EventKind::PageFault => FAULT.get_or_init(of::<PageFaultEvent>),
         EventKind::Mprotect
@@ -63,6 +65,8 @@ pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
         EventKind::Exit => EXIT.get_or_init(of::<ExitEvent>),
         EventKind::PteSample => SAMPLE.get_or_init(of::<PteSampleEvent>),
         EventKind::WatchHit => WATCH.get_or_init(of::<WatchHitEvent>),
+        EventKind::MapMake | EventKind::MapGrow => MAP.get_or_init(of::<MapEvent>),
+        EventKind::Iteration => LOOP.get_or_init(of::<IterationEvent>),
     })
 }
 

@@ -85,7 +85,6 @@ impl Judge {
             knowledge: Knowledge {
                 stacks: Stacks::default(),
                 tables: Tables::new(operations_of(header), &regions),
-                windows: recorded.contains("iteration"),
                 structure: recorded.contains("map_make"),
             },
             recorded,

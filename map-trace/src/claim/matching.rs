@@ -14,7 +14,7 @@ pub enum Doubt {
     NoStack,
     Truncated,
     Broken,
-    /// Where loops begin and end is not in the trace.
+    /// The code of some caller does not tell whether it stands in a loop over a map.
     NoWindows,
     /// A store of the caller's, after an assign has returned the place.
     ValueStore,
@@ -56,8 +56,6 @@ impl Known {
 pub struct Knowledge {
     pub stacks: Stacks,
     pub tables: Tables,
-    /// The trace says where iterations begin and end.
-    pub windows: bool,
     /// The trace says where the memory of maps lies.
     pub structure: bool,
 }
@@ -103,6 +101,9 @@ impl<'a> EventView<'a> {
             TraceLine::Exit(event) => (EventKind::Exit, event.pid, None),
             TraceLine::PteSample(event) => (EventKind::PteSample, event.pid, Some(&event.context)),
             TraceLine::WatchHit(event) => (EventKind::WatchHit, event.pid, Some(&event.context)),
+            TraceLine::MapMake(event) => (EventKind::MapMake, event.pid, Some(&event.context)),
+            TraceLine::MapGrow(event) => (EventKind::MapGrow, event.pid, Some(&event.context)),
+            TraceLine::Iteration(event) => (EventKind::Iteration, event.pid, Some(&event.context)),
             TraceLine::Aggregate(group) => (group.event, group.pid, Some(&group.context)),
         };
         let group = match line {
@@ -128,7 +129,7 @@ impl<'a> EventView<'a> {
 pub fn in_scope(rule: &Rule, event: &EventView<'_>, knowledge: &Knowledge) -> Known {
     let during = match &rule.during {
         None => Known::Yes,
-        Some(operation) => during(operation, event, knowledge),
+        Some(operation) => during(operation, event),
     };
     during.and(|| match &rule.on {
         None => Known::Yes,
@@ -144,7 +145,7 @@ pub fn satisfies(rule: &Rule, event: &EventView<'_>, text: &mut String) -> Known
     })
 }
 
-fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> Known {
+fn during(wanted: &Operation, event: &EventView<'_>) -> Known {
     let Some(context) = event.context else {
         return Known::Unsure(Doubt::NoStack);
     };
@@ -161,6 +162,9 @@ fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> K
     let Some(stack) = stack else {
         return Known::Unsure(Doubt::NoStack);
     };
+    if stack.runtime && wanted.is_map() {
+        return Known::No;
+    }
     if let Some(lack) = stack.lack {
         return Known::Unsure(match lack {
             Lack::Truncated => Doubt::Truncated,
@@ -169,8 +173,8 @@ fn during(wanted: &Operation, event: &EventView<'_>, knowledge: &Knowledge) -> K
     }
     let runtime = context.operation == Operation::Runtime;
     match wanted {
-        Operation::Iterate if !knowledge.windows && !runtime => Known::Unsure(Doubt::NoWindows),
-        Operation::Assign if !knowledge.structure && may_be_value_store(event, context) => {
+        Operation::Iterate if !stack.loops_known && !runtime => Known::Unsure(Doubt::NoWindows),
+        Operation::Assign if !stack.stores_known && may_be_value_store(event, context) => {
             Known::Unsure(Doubt::ValueStore)
         }
         _ => Known::of(named),
@@ -257,6 +261,7 @@ impl<'a> Place<'a> {
         match event.line {
             TraceLine::PageFault(event) => Self {
                 vma: event.vma.as_ref(),
+                part: event.on.as_deref(),
                 ..one(Some(event.address), 1)
             },
             TraceLine::Mprotect(call)
@@ -272,7 +277,10 @@ impl<'a> Place<'a> {
                     .map(|to| (to.0, call.new_length.unwrap_or(1))),
                 ..one(Some(call.address), call.length.max(1))
             },
-            TraceLine::Signal(event) => one(event.address, 1),
+            TraceLine::Signal(event) => Self {
+                part: event.on.as_deref(),
+                ..one(event.address, 1)
+            },
             TraceLine::PteSample(event) => Self {
                 part: event.on.as_deref(),
                 ..one(Some(event.address), 1)

@@ -43,6 +43,12 @@ pub struct StackFacts {
     /// Every operation and region on it, innermost first.
     pub operations: Box<[Operation]>,
     pub lack: Option<Lack>,
+    /// It is the runtime's own work whatever callers it may lack.
+    pub runtime: bool,
+    /// A loop over a map that it is in is among the operations.
+    pub loops_known: bool,
+    /// So is the assign whose value it stores.
+    pub stores_known: bool,
     pub modules: Modules,
     frames: Box<[KeptFrame]>,
 }
@@ -80,6 +86,9 @@ impl Stacks {
         let facts = StackFacts {
             operations: tables.all(&line.frames).into(),
             lack: lack(line),
+            runtime: tables.is_runtime_for_sure(&line.frames),
+            loops_known: line.loops_known,
+            stores_known: line.stores_known,
             modules: modules(&line.frames),
             frames,
         };

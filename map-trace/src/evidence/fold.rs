@@ -63,6 +63,15 @@ impl Fold {
             TraceLine::WatchHit(event) => {
                 self.moment(EventKind::WatchHit, &event.context, event.time_ns);
             }
+            TraceLine::MapMake(event) => {
+                self.moment(EventKind::MapMake, &event.context, event.time_ns);
+            }
+            TraceLine::MapGrow(event) => {
+                self.moment(EventKind::MapGrow, &event.context, event.time_ns);
+            }
+            TraceLine::Iteration(event) => {
+                self.moment(EventKind::Iteration, &event.context, event.time_ns);
+            }
             TraceLine::Aggregate(group) => self.aggregate(group),
         }
     }

@@ -52,6 +52,7 @@ fn context(operation: Operation, stack: Option<u64>) -> Context {
 
 fn fault(operation: Operation, cause: Cause, stall_ns: Option<u64>) -> TraceLine {
     TraceLine::PageFault(Box::new(PageFaultEvent {
+        on: None,
         time_ns: 1,
         pid: 1,
         tid: 1,

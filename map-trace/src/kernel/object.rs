@@ -17,6 +17,11 @@ use crate::model::header::Probe;
 /// The object, built for bpfel-unknown-none by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/map-trace.bpf.o"));
 
+/// The object's bytes.
+pub(super) fn bytes() -> &'static [u8] {
+    OBJECT
+}
+
 /// A type of `map-trace-common` as aya wants it.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
@@ -170,6 +175,11 @@ impl Object {
     /// What was attached, for the trace's header.
     pub fn probes(&self) -> &[Probe] {
         &self.attached
+    }
+
+    /// The maps by name; the ring is gone once taken.
+    pub(super) fn maps(&self) -> impl Iterator<Item = (&str, &aya::maps::Map)> {
+        self.ebpf.maps()
     }
 
     /// The event ring; taken once.

@@ -41,6 +41,7 @@ const FIELDS: &[Field] = &[
     field("task_struct", &["min_flt"], |s| &mut s.task_min_flt),
     field("task_struct", &["maj_flt"], |s| &mut s.task_maj_flt),
     field("task_struct", &["exit_code"], |s| &mut s.task_exit_code),
+    field("task_struct", &["thread", "fsbase"], |s| &mut s.task_fsbase),
     field("task_struct", &["pagefault_disabled"], |s| {
         &mut s.task_pagefault_disabled
     }),
@@ -243,6 +244,7 @@ pub const fn unknown_settings() -> Settings {
         task_min_flt: NO_OFFSET,
         task_maj_flt: NO_OFFSET,
         task_exit_code: NO_OFFSET,
+        task_fsbase: NO_OFFSET,
         task_pagefault_disabled: NO_OFFSET,
         task_signal: NO_OFFSET,
         signal_live: NO_OFFSET,

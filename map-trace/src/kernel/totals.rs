@@ -28,6 +28,9 @@ pub const fn kind_word(kind: u32) -> &'static str {
         kind::STACK => "stack",
         kind::PTE_SAMPLE => "pte_sample",
         kind::WATCH_HIT => "watch_hit",
+        kind::MAP_MAKE => "map_make",
+        kind::MAP_GROW => "map_grow",
+        kind::ITERATION => "iteration",
         _ => "unknown",
     }
 }

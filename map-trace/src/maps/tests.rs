@@ -2,11 +2,15 @@
 
 use super::*;
 
+/// `f@loop` stands in a loop over a map, `f@store` stores the value of an assign.
 fn judged(tables: &Tables, names: &[&str]) -> (String, Option<String>) {
     let frames: Vec<Frame> = names
         .iter()
-        .map(|name| Frame {
-            function: (*name != "?").then(|| (*name).to_owned()),
+        .map(|name| name.split_once('@').unwrap_or((*name, "")))
+        .map(|(name, mark)| Frame {
+            function: (name != "?").then(|| name.to_owned()),
+            in_loop: mark == "loop",
+            value_store: mark == "store",
             module: name.starts_with("__vdso").then(|| "[vdso]".to_owned()),
             ..Frame::default()
         })
@@ -165,6 +169,62 @@ fn stacks_are_charged_as_the_contract_says() {
     ] {
         assert_eq!(judged(&tables, stack), words(operation, sub), "{stack:?}");
     }
+}
+
+#[test]
+fn a_loop_and_a_store_are_operations_inside_their_function() {
+    let region = Region::parse("hot=main.hot").unwrap();
+    let tables = Tables::new(Vec::new(), &[region]);
+    for (stack, operation, sub) in [
+        (
+            &["mprotect", "main.f@loop", "main.main"][..],
+            "iterate",
+            None,
+        ),
+        (&["main.f@loop"], "iterate", None),
+        (
+            &["runtime.mapassign", "main.f@loop", "main.main"],
+            "iterate",
+            Some("assign"),
+        ),
+        (&["main.f", "sync.(*Map).Range@loop"], "iterate", None),
+        (&["main.hot@loop", "main.main"], "hot", Some("iterate")),
+        (&["main.hot", "main.f@loop"], "iterate", Some("hot")),
+        (&["runtime.memmove", "main.f@store"], "assign", None),
+        (&["main.f@store", "main.g@loop"], "iterate", Some("assign")),
+        // The runtime's own work stays what it is.
+        (
+            &["runtime.gcAssistAlloc", "runtime.mallocgc", "main.f@loop"],
+            "runtime",
+            None,
+        ),
+    ] {
+        assert_eq!(judged(&tables, stack), words(operation, sub), "{stack:?}");
+    }
+}
+
+#[test]
+fn the_runtimes_own_work_stays_its_own_whoever_called() {
+    let sure = |tables: &Tables, names: &[&str]| {
+        let frames: Vec<Frame> = names
+            .iter()
+            .map(|name| Frame {
+                function: Some((*name).to_owned()),
+                ..Frame::default()
+            })
+            .collect();
+        tables.is_runtime_for_sure(&frames)
+    };
+    let tables = Tables::default();
+    assert!(sure(
+        &tables,
+        &["runtime.mmap", "runtime.newstack", "runtime.morestack"]
+    ));
+    assert!(!sure(&tables, &["runtime.mmap", "runtime.systemstack"]));
+    assert!(!sure(&tables, &["runtime.mapassign", "runtime.newstack"]));
+    let regions = [Region::parse("hot=main.hot").unwrap()];
+    let tables = Tables::new(Vec::new(), &regions);
+    assert!(!sure(&tables, &["runtime.newstack"]));
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub enum TraceLine {
     Exit(ExitEvent),
     PteSample(Box<PteSampleEvent>),
     WatchHit(Box<WatchHitEvent>),
+    MapMake(Box<MapEvent>),
+    MapGrow(Box<MapEvent>),
+    Iteration(Box<IterationEvent>),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
 }
@@ -53,10 +56,13 @@ pub enum EventKind {
     Exit,
     PteSample,
     WatchHit,
+    MapMake,
+    MapGrow,
+    Iteration,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::PageFault,
         Self::Mprotect,
         Self::PkeyMprotect,
@@ -71,6 +77,9 @@ impl EventKind {
         Self::Exit,
         Self::PteSample,
         Self::WatchHit,
+        Self::MapMake,
+        Self::MapGrow,
+        Self::Iteration,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -89,6 +98,9 @@ impl EventKind {
             Self::Exit => "exit",
             Self::PteSample => "pte_sample",
             Self::WatchHit => "watch_hit",
+            Self::MapMake => "map_make",
+            Self::MapGrow => "map_grow",
+            Self::Iteration => "iteration",
         }
     }
 }
@@ -143,6 +155,9 @@ pub struct PageFaultEvent {
     /// The mapping at that moment; null when there was none.
     pub vma: Option<VmaFacts>,
     pub cause: Cause,
+    /// Part of a map's memory the address is in: `buckets`, ...; null when none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// Which rule decided, or why none could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause_reason: Option<String>,
@@ -226,6 +241,9 @@ pub struct SignalEvent {
     pub ip: Address,
     /// A handler ran; false when the default action did; null when it was never delivered.
     pub handled: Option<bool>,
+    /// Part of a map's memory the address is in: `buckets`, ...; null when none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     #[serde(flatten)]
     pub context: Context,
 }
@@ -296,6 +314,64 @@ pub struct WatchHitEvent {
     pub ip: Address,
     /// The watchpoint, as it was asked for.
     pub on: Option<String>,
+    #[serde(flatten)]
+    pub context: Context,
+}
+
+/// A range of a map's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MapRange {
+    /// `buckets`, `oldbuckets`, `overflow`; with Swiss maps `group`, `table`, `directory`.
+    pub part: String,
+    pub start: Address,
+    /// First address behind it.
+    pub end: Address,
+}
+
+/// A map was made (`map_make`) or got other memory (`map_grow`). The map's header is `map`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MapEvent {
+    pub time_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
+    /// `hmap` or `swiss`.
+    pub implementation: String,
+    /// `map[string]int`; null when not known.
+    pub map_type: Option<String>,
+    /// What was done: `make`, `clone`; `double`, `same_size`; `first_group`, `tables`, `table_grow`, `table_split`.
+    pub step: String,
+    /// Entries the program asked room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<i64>,
+    /// Entries in the map at this moment.
+    pub entries: Option<u64>,
+    /// Base-2 logarithm of the number of buckets (`hmap`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub b: Option<u8>,
+    /// Length of the directory of tables (`swiss`); 0 for a map of one group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<u64>,
+    /// Memory that became the map's.
+    pub ranges: Vec<MapRange>,
+    /// Memory that is the map's no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub old_ranges: Vec<MapRange>,
+    #[serde(flatten)]
+    pub context: Context,
+}
+
+/// A loop over a map began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IterationEvent {
+    pub time_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
+    pub implementation: String,
+    pub map_type: Option<String>,
+    /// `begin`.
+    pub step: String,
+    /// Entries in the map at this moment; null for a nil map.
+    pub entries: Option<u64>,
     #[serde(flatten)]
     pub context: Context,
 }

@@ -77,6 +77,9 @@ pub struct HeaderLine {
     pub attached: Vec<u32>,
     pub host: Host,
     pub probes: Vec<Probe>,
+    /// What will not be known of maps, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_probed: Vec<String>,
     pub calibration: Calibration,
     pub executables: Vec<Executable>,
     /// Options of the session, as given or defaulted.

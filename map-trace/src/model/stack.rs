@@ -24,6 +24,13 @@ pub struct Frame {
     /// Put back from the words at rsp, not found by following frame pointers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
+    /// It stands in the body of a loop over a map, by its function's control flow. Of functions inlined into
+    /// one another the one whose loop it is has the mark.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_loop: bool,
+    /// It reads or writes the value of an assign, through the place `runtime.mapassign` gave back to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub value_store: bool,
 }
 
 /// A stack, referred to by `id` from events.
@@ -36,5 +43,11 @@ pub struct StackLine {
     /// Callers may be missing behind the innermost frame and those `restored` after it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gap: bool,
+    /// Every frame's code was judged: one without `in_loop` is in no loop over a map.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loops_known: bool,
+    /// The code was judged: without a `value_store` it stores no value of an assign.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stores_known: bool,
     pub frames: Vec<Frame>,
 }

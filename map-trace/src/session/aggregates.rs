@@ -181,6 +181,9 @@ fn event_kind(kind: u32) -> Option<EventKind> {
         kind::EXIT => EventKind::Exit,
         kind::PTE_SAMPLE => EventKind::PteSample,
         kind::WATCH_HIT => EventKind::WatchHit,
+        kind::MAP_MAKE => EventKind::MapMake,
+        kind::MAP_GROW => EventKind::MapGrow,
+        kind::ITERATION => EventKind::Iteration,
         _ => return None,
     })
 }

@@ -24,6 +24,8 @@ pub struct Held {
     /// What lay at the address when it happened.
     place: Place,
     pub context: Context,
+    /// Part of a map's memory it is in.
+    on: Option<String>,
     /// Time the kernel took, when it was measured.
     pub stall_ns: Option<u64>,
     /// It waited for a disk. The ends of all such faults are told, so what is not told did not.
@@ -118,12 +120,14 @@ impl Faults {
         record: PageFaultRecord,
         place: Place,
         context: Context,
+        on: Option<String>,
     ) -> Option<Held> {
         let tid = record.header.tid;
         let held = Held {
             record,
             place,
             context,
+            on,
             stall_ns: None,
             major: false,
             interrupted: false,
@@ -200,6 +204,7 @@ impl Held {
             pte,
             vma: vma.map(crate::space::Vma::facts),
             cause: classified.cause,
+            on: self.on,
             cause_reason: Some(reason(&classified)),
             interrupted: self.interrupted,
             context: self.context,

@@ -3,6 +3,7 @@
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::settings::{NO_OFFSET, Settings};
 
+use super::structure::Probes;
 use crate::error::{Error, Result};
 use crate::kernel::btf::Btf;
 use crate::kernel::object::{self, Object, ObjectError};
@@ -19,6 +20,8 @@ const FIX_BTF: &str =
 pub struct Instrument {
     pub object: Object,
     pub ring: Ring,
+    /// Probes in the programs' own code.
+    pub probes: Probes,
     pub calibration: Calibration,
     tables: Option<PageTables>,
 }
@@ -55,10 +58,12 @@ impl Instrument {
         let (mut object, calibration, tables) = loaded?;
         object.load_programs(&btf).map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
+        let probes = Probes::prepare(&object);
         let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
         Ok(Self {
             object,
             ring,
+            probes,
             calibration,
             tables,
         })

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::model::event::{
-    AggregateLine, Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent, PteSampleEvent,
-    SignalEvent, TraceLine, WatchHitEvent,
+    AggregateLine, Context, EventKind, MapEvent, MemoryCallEvent, Mode, PageFaultEvent,
+    PteSampleEvent, SignalEvent, TraceLine, WatchHitEvent,
 };
 use crate::model::{Address, Cause, FaultCode, Operation, Pte};
 
@@ -187,6 +187,14 @@ fn facts(line: &TraceLine) -> Option<Facts<'_>> {
         TraceLine::Signal(event) => Some(signal(event)),
         TraceLine::PteSample(event) => Some(sample(event)),
         TraceLine::WatchHit(event) => Some(hit(event)),
+        TraceLine::MapMake(event) => Some(map(EventKind::MapMake, event)),
+        TraceLine::MapGrow(event) => Some(map(EventKind::MapGrow, event)),
+        TraceLine::Iteration(event) => Some(moment(
+            EventKind::Iteration,
+            event.time_ns,
+            event.pid,
+            &event.context,
+        )),
         _ => None,
     }
 }
@@ -203,7 +211,7 @@ fn fault(event: &PageFaultEvent) -> Facts<'_> {
         cause: Some(event.cause),
         signal: None,
         pte: None,
-        on: None,
+        on: event.on.as_deref(),
         context: &event.context,
     }
 }
@@ -220,7 +228,7 @@ fn call(kind: EventKind, event: &MemoryCallEvent) -> Facts<'_> {
         cause: None,
         signal: None,
         pte: None,
-        on: None,
+        on: event.on.as_deref(),
         context: &event.context,
     }
 }
@@ -237,7 +245,7 @@ fn signal(event: &SignalEvent) -> Facts<'_> {
         cause: None,
         signal: Some(&event.signal),
         pte: None,
-        on: None,
+        on: event.on.as_deref(),
         context: &event.context,
     }
 }
@@ -256,6 +264,28 @@ fn sample(event: &PteSampleEvent) -> Facts<'_> {
         pte: Some(event.pte),
         on: event.on.as_deref(),
         context: &event.context,
+    }
+}
+
+fn map(kind: EventKind, event: &MapEvent) -> Facts<'_> {
+    moment(kind, event.time_ns, event.pid, &event.context)
+}
+
+/// Something that happened to a map.
+fn moment(kind: EventKind, time_ns: u64, pid: u32, context: &Context) -> Facts<'_> {
+    Facts {
+        kind,
+        time_ns,
+        pid,
+        address: context.map.map_or(0, |map| map.0),
+        duration: None,
+        mode: None,
+        error_code: None,
+        cause: None,
+        signal: None,
+        pte: None,
+        on: None,
+        context,
     }
 }
 
@@ -290,6 +320,7 @@ mod tests {
             address: Some(Address(0x1000 + time_ns)),
             ip: Address(1),
             handled: Some(true),
+            on: None,
             context: Context {
                 operation,
                 sub_operation: None,

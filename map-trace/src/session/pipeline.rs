@@ -3,6 +3,7 @@
 //! Everything here is user space's view of one session; nothing here touches the kernel or the target. The
 //! live loop feeds it bytes of the ring and side-band records, and tells it up to when all is in.
 
+mod maps;
 mod tell;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,7 @@ use super::members::Members;
 use super::order::Order;
 use super::recording::Recording;
 use super::stacks::Stacks;
+use super::structure::Structure;
 use super::userfaultfd::Registrations;
 use super::watched::Watched;
 use crate::decode::{self, Record};
@@ -38,6 +40,9 @@ enum Item {
     Record(Record),
     SideBand(SideBandRecord),
 }
+
+/// Execs waiting to be looked at, at most.
+const MAX_EXECUTED: usize = 4096;
 
 /// What went wrong on the way, counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +77,10 @@ pub struct Pipeline {
     /// What the user asked to watch.
     pub watched: Watched,
     registrations: Registrations,
+    /// What is known of maps.
+    pub structure: Structure,
+    /// Processes that became another program, not looked at yet.
+    pub executed: Vec<u32>,
 }
 
 impl Pipeline {
@@ -102,6 +111,8 @@ impl Pipeline {
             generations: HashMap::new(),
             watched: Watched::default(),
             registrations: Registrations::default(),
+            structure: Structure::default(),
+            executed: Vec::new(),
         }
     }
 
@@ -122,7 +133,11 @@ impl Pipeline {
             Ok(record) => {
                 self.note_life(&record);
                 self.note_entry(&record);
-                let event = !matches!(record, Record::FaultEnd(_) | Record::Userfaultfd(_));
+                let event = match &record {
+                    Record::FaultEnd(_) | Record::Userfaultfd(_) => false,
+                    Record::MapOperation(record) => record.header.kind != kind::MAP_STATE,
+                    _ => true,
+                };
                 self.order.push(effective_ns(&record), Item::Record(record));
                 event
             }
@@ -156,6 +171,9 @@ impl Pipeline {
                 if record.header.flags & (flag::FOLLOWED | flag::THREAD) == flag::FOLLOWED =>
             {
                 self.alive.insert(record.child_tgid);
+            }
+            Record::Exec(record) if self.executed.len() < MAX_EXECUTED => {
+                self.executed.push(record.header.tgid);
             }
             Record::Exit(record) if record.header.flags & flag::LAST_THREAD != 0 => {
                 self.alive.remove(&record.header.tgid);
@@ -221,6 +239,7 @@ impl Pipeline {
             Record::PteSample(record) => self.pte_sample(&record),
             Record::WatchHit(record) => self.watch_hit(&record),
             Record::Userfaultfd(record) => self.userfaultfd(&record),
+            Record::MapOperation(record) => self.map_operation(&record),
             Record::Stack(stack) => self.stacks.keep(stack),
         }
     }
@@ -231,8 +250,12 @@ impl Pipeline {
 
     /// Where an event belongs, by its stack; a new stack is recorded first.
     fn context(&mut self, header: &Header) -> Context {
+        let goroutine = (header.goroutine != 0).then_some(header.goroutine);
         if header.stack == 0 {
-            return no_stack();
+            return Context {
+                goroutine,
+                ..no_stack()
+            };
         }
         let stack = self.stacks.of(header.stack, header.tgid, &self.spaces);
         if stack.id.is_none() {
@@ -241,7 +264,10 @@ impl Pipeline {
         if let Some(line) = &stack.line {
             self.recorder.record(line);
         }
-        stack.context()
+        Context {
+            goroutine,
+            ..stack.context()
+        }
     }
 
     fn store(&mut self, line: &TraceLine) {
@@ -355,6 +381,7 @@ pub fn effective_ns(record: &Record) -> u64 {
         Record::PteSample(record) => record.header.ktime_ns,
         Record::WatchHit(record) => record.header.ktime_ns,
         Record::Userfaultfd(record) => record.header.ktime_ns,
+        Record::MapOperation(record) => record.header.ktime_ns,
         Record::Stack(_) => 0,
     }
 }

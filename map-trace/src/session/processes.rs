@@ -1,5 +1,7 @@
 //! Whom a session follows: a child that has not started yet, or processes that run already.
 
+use std::path::PathBuf;
+
 use crate::error::{Error, Result};
 use crate::kernel::counters::{Counters, Inherit};
 use crate::kernel::perf_programs::{PerfPrograms, Target};
@@ -9,11 +11,17 @@ use crate::target::procfs::{ProcError, Process};
 
 use super::instrument::{self, Instrument};
 use super::pipeline::Pipeline;
+use super::structure::Structure;
 
 /// Whom to follow.
 pub enum Subject<'a> {
     /// A suspended child; its events count from its exec on.
-    Child { pid: u32, argv: Vec<String> },
+    Child {
+        pid: u32,
+        argv: Vec<String>,
+        /// The file that will be run.
+        program: PathBuf,
+    },
     /// Running processes; their events count from now on.
     Running(&'a [Process]),
 }
@@ -90,6 +98,22 @@ impl Subject<'_> {
         }
     }
 
+    /// Probes the programs: of a child before it runs an instruction.
+    pub fn probe(&self, instrument: &mut Instrument, structure: &mut Structure) {
+        let Instrument { object, probes, .. } = instrument;
+        match self {
+            Self::Child { program, .. } => {
+                let _not_go = probes.file(object, program, structure);
+            }
+            Self::Running(processes) => {
+                for process in *processes {
+                    let path = PathBuf::from(format!("/proc/{}/exe", process.pid()));
+                    let _not_go = probes.file(object, &path, structure);
+                }
+            }
+        }
+    }
+
     /// Registers everyone with the programs and the pipeline. Returns the blind window: how long the oldest
     /// of them ran before anyone watched, nanoseconds.
     ///
@@ -130,6 +154,8 @@ fn begin_running(
         .object
         .register_running(pid, &crate::kernel::object::text_bounds(pid))
         .map_err(|why| instrument::refused(&why))?;
+    let Instrument { object, probes, .. } = instrument;
+    probes.process(object, pid, &mut pipeline.structure);
     pipeline.follow(pid, super::clock::now_ns());
     let maps = process.maps().map_err(gone)?;
     pipeline

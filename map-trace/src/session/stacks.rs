@@ -181,6 +181,8 @@ impl Namer {
             pid: tgid,
             truncated: stack.truncated,
             gap: symbolized.caller_unknown,
+            loops_known: symbolized.loops_known,
+            stores_known: symbolized.stores_known,
             frames: symbolized.frames,
         };
         (line, attribution)

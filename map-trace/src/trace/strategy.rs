@@ -145,6 +145,7 @@ fn page_fault() -> impl Strategy<Value = TraceLine> {
                     pte,
                     vma,
                     cause,
+                    on: None,
                     cause_reason,
                     interrupted: false,
                     context,
@@ -235,6 +236,7 @@ fn signal() -> impl Strategy<Value = TraceLine> {
                     address,
                     ip,
                     handled,
+                    on: None,
                     context,
                 }))
             },
@@ -327,8 +329,8 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
 }
 
 fn interned() -> impl Strategy<Value = TraceLine> {
-    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 2]>()).prop_map(
-        |(ip, text, line, [inlined, restored])| Frame {
+    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 4]>()).prop_map(
+        |(ip, text, line, [inlined, restored, in_loop, value_store])| Frame {
             ip,
             file: text.clone(),
             module: text.clone(),
@@ -336,23 +338,29 @@ fn interned() -> impl Strategy<Value = TraceLine> {
             line,
             inlined,
             restored,
+            in_loop,
+            value_store,
         },
     );
     let stack = (
         any::<u64>(),
         any::<u32>(),
-        any::<[bool; 2]>(),
+        any::<[bool; 4]>(),
         vec(frame, 0..4),
     )
-        .prop_map(|(id, pid, [truncated, gap], frames)| {
-            TraceLine::Stack(StackLine {
-                id,
-                pid,
-                truncated,
-                gap,
-                frames,
-            })
-        });
+        .prop_map(
+            |(id, pid, [truncated, gap, loops_known, stores_known], frames)| {
+                TraceLine::Stack(StackLine {
+                    id,
+                    pid,
+                    truncated,
+                    gap,
+                    loops_known,
+                    stores_known,
+                    frames,
+                })
+            },
+        );
     let string =
         (any::<u64>(), text()).prop_map(|(id, value)| TraceLine::String(StringLine { id, value }));
     prop_oneof![stack, string]

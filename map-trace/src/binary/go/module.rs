@@ -19,11 +19,16 @@ mod offset {
 /// (typedesclen, itaboffset and itabsize too).
 const GOFUNC: [u64; 3] = [304, 320, 344];
 
+/// Where `types` stands: up to Go 1.19, and since.
+const TYPES: [u64; 2] = [280, 296];
+
 /// What is used of moduledata.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Module {
     /// `runtime.text`.
     pub text: u64,
+    /// `types`, where Go up to 1.19 and where later ones keep it.
+    pub types: [Option<u64>; 2],
     /// The words where `gofunc` may stand, in the order of [`GOFUNC`].
     pub gofunc: [Option<u64>; 3],
 }
@@ -66,16 +71,19 @@ fn read(elf: &Elf, header: &Header, at: u64) -> Option<Module> {
         GOFUNC[0],
         GOFUNC[1],
         GOFUNC[2],
+        TYPES[0],
+        TYPES[1],
     ];
     if elf.word(at.checked_add(offset::FTAB_LEN)?)? != header.functions + 1 {
         return None;
     }
     let places = fields.map(|field| at.saturating_add(field));
     let words = elf.relocated(&places);
-    let [pc_header, min_pc, text, a, b, c] = words.try_into().ok()?;
+    let [pc_header, min_pc, text, a, b, c, old, new] = words.try_into().ok()?;
     let text = text?;
     (pc_header? == header.svma && min_pc? == text && elf.is_code(text)).then_some(Module {
         text,
+        types: [old, new],
         gofunc: [a, b, c],
     })
 }

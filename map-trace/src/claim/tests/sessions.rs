@@ -50,6 +50,7 @@ pub fn hot() -> Operation {
 
 pub fn fault(operation: Operation, cause: Cause, stack: Option<u64>) -> TraceLine {
     TraceLine::PageFault(Box::new(PageFaultEvent {
+        on: None,
         time_ns: 10,
         pid: 7,
         tid: 7,
@@ -143,10 +144,19 @@ pub fn stack(id: u64, functions: &[&str]) -> TraceLine {
     TraceLine::Stack(StackLine {
         id,
         pid: 7,
-        truncated: false,
-        gap: false,
         frames: frames.collect(),
+        ..StackLine::default()
     })
+}
+
+/// The same run with the code on every stack judged: none is in a loop, none stores a value.
+pub fn judged(mut run: Session) -> Session {
+    for line in &mut run.lines {
+        if let TraceLine::Stack(stack) = line {
+            (stack.loops_known, stack.stores_known) = (true, true);
+        }
+    }
+    run
 }
 
 /// Three faults and a group of ten in `main`, one fault and no call in `hot`; everything in order.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{ExportError, Lines};
 use crate::model::TraceLine;
-use crate::model::event::{Context, EventKind, MemoryCallEvent};
+use crate::model::event::{Context, EventKind, MapEvent, MemoryCallEvent};
 use crate::output::json::harmless;
 
 /// What one entry of the timeline says.
@@ -93,6 +93,17 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         tid,
         facts,
     };
+    let map = |kind: EventKind, event: &MapEvent| Entry {
+        name: kind.word().to_owned(),
+        start_ns: event.time_ns,
+        duration_ns: None,
+        pid: event.pid,
+        tid: event.tid,
+        facts: with(
+            json!({"map_type": event.map_type, "step": event.step, "entries": event.entries}),
+            &event.context,
+        ),
+    };
     Some(match line {
         TraceLine::PageFault(event) => Entry {
             name: event.cause.word().to_owned(),
@@ -154,6 +165,19 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             tid: event.tid,
             facts: with(
                 json!({"address": event.address, "ip": event.ip}),
+                &event.context,
+            ),
+        },
+        TraceLine::MapMake(event) => map(EventKind::MapMake, event),
+        TraceLine::MapGrow(event) => map(EventKind::MapGrow, event),
+        TraceLine::Iteration(event) => Entry {
+            name: EventKind::Iteration.word().to_owned(),
+            start_ns: event.time_ns,
+            duration_ns: None,
+            pid: event.pid,
+            tid: event.tid,
+            facts: with(
+                json!({"map_type": event.map_type, "entries": event.entries}),
                 &event.context,
             ),
         },

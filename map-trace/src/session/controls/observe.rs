@@ -92,7 +92,8 @@ impl Observation {
                 | Record::PteSample(_)
                 | Record::WatchHit(_)
                 | Record::Stack(_)
-                | Record::Userfaultfd(_) => {}
+                | Record::Userfaultfd(_)
+                | Record::MapOperation(_) => {}
             }
         }
         for held in self.faults.drain() {
@@ -125,7 +126,7 @@ impl Observation {
     fn page_fault(&mut self, record: PageFaultRecord) {
         self.settle(record.header.tid, None);
         let place = self.spaces.place(record.header.tgid, record.address);
-        if let Some(other) = self.faults.hold(record, place, no_stack()) {
+        if let Some(other) = self.faults.hold(record, place, no_stack(), None) {
             self.tell_fault(other, None);
         }
     }

@@ -62,6 +62,7 @@ fn entry(look: Look) -> Pte {
 
 fn fault(mode: Mode, cause: Cause, pte: Pte, prot: Prot) -> Seen {
     Seen::Fault(Box::new(PageFaultEvent {
+        on: None,
         time_ns: 0,
         pid: 1,
         tid: 1,

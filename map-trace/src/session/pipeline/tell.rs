@@ -27,7 +27,7 @@ const SI_KERNEL: i32 = 0x80;
 impl Pipeline {
     pub(super) fn pte_sample(&mut self, record: &PteSampleRecord) {
         let header = record.header;
-        let context = self.context(&header);
+        let mut context = self.context(&header);
         let unread = header.flags & flag::PTE_UNREAD != 0;
         let level = PteLevel::from_number(record.pte_level).filter(|_| !unread);
         let Some(level) = level else {
@@ -40,7 +40,9 @@ impl Pipeline {
             pid: header.tgid,
             tid: header.tid,
             address: Address(record.address),
-            on: self.watched.name(EventKind::PteSample, record.range.into()),
+            on: self
+                .on(header.tgid, record.address, 1, &mut context)
+                .or_else(|| self.watched.name(EventKind::PteSample, record.range.into())),
             pte: Pte::decode(record.pte, level, unstable, &self.ptes),
             context,
         }));
@@ -66,13 +68,14 @@ impl Pipeline {
         let header = record.header;
         self.faults.again(&record);
         self.settle(header.tid, None);
-        let context = self.context(&header);
+        let mut context = self.context(&header);
+        let on = self.on(header.tgid, record.address, 1, &mut context);
         let place = self.spaces.place(header.tgid, record.address);
         if place.below_stack {
             self.spaces
                 .touch(header.tgid, record.address, header.ktime_ns);
         }
-        if let Some(other) = self.faults.hold(record, place, context) {
+        if let Some(other) = self.faults.hold(record, place, context, on) {
             self.tell_fault(other, None);
         }
     }
@@ -91,7 +94,8 @@ impl Pipeline {
             old_prot,
             context,
         };
-        let event = calls::event(record, around, &self.ptes);
+        let mut event = calls::event(record, around, &self.ptes);
+        self.map_of_call(header.tgid, &mut event);
         if let Some(line) = calls::line(header.kind, event) {
             self.store(&line);
         }
@@ -107,8 +111,11 @@ impl Pipeline {
             address: record.address,
         };
         self.settle(header.tid, from_kernel.then_some(followed));
-        let context = self.context(&header);
+        let mut context = self.context(&header);
         let has_address = from_kernel && record.code != SI_KERNEL;
+        let on = has_address
+            .then(|| self.on(header.tgid, record.address, 1, &mut context))
+            .flatten();
         let line = TraceLine::Signal(Box::new(SignalEvent {
             time_ns: self.time(&header),
             pid: header.tgid,
@@ -118,6 +125,7 @@ impl Pipeline {
             address: has_address.then_some(Address(record.address)),
             ip: Address(record.ip),
             handled: delivered.then_some(record.handler > 1),
+            on,
             context,
         }));
         self.store(&line);
@@ -132,6 +140,7 @@ impl Pipeline {
             let shared = header.flags & flag::SHARED_MM != 0;
             self.spaces
                 .fork(header.tgid, record.child_tgid, shared, header.ktime_ns);
+            self.structure.registry.fork(header.tgid, record.child_tgid);
             let generation = self.generations.get(&header.tgid).copied().unwrap_or(0);
             self.generations.insert(record.child_tgid, generation);
         }
@@ -151,6 +160,7 @@ impl Pipeline {
         let header = record.header;
         self.settle(header.tid, None);
         self.generations.insert(header.tgid, record.generation);
+        self.structure.registry.forget(header.tgid);
         let facts = ExecFacts {
             ktime_ns: header.ktime_ns,
             start_stack: record.start_stack,
@@ -199,6 +209,9 @@ impl Pipeline {
         let header = record.header;
         self.settle(header.tid, None);
         let process = header.flags & flag::LAST_THREAD != 0;
+        if process {
+            self.structure.registry.forget(header.tgid);
+        }
         let status = record.exit_code;
         let line = TraceLine::Exit(ExitEvent {
             time_ns: self.time(&header),

@@ -1,0 +1,284 @@
+//! uprobes in executables, many at once.
+//!
+//! One `uprobe_multi` link (Linux 6.6) takes all places of a file and lets go of them together: a perf event
+//! for each costs tens of milliseconds to open and more to close. A place is named by file and offset, not by
+//! process: the probes are there before the program's first instruction, and in every process it starts; the
+//! program on them asks whether the process is followed.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use aya::maps::{Array, HashMap, Map};
+use map_trace_common::place::{Goroutines, MAX_BINARIES, MAX_PLACES, Place};
+use map_trace_common::process::Process;
+
+use super::bpf_call::{self, Command};
+use super::object::{Object, ObjectError, Shared};
+use super::perf_uprobe::PerfUprobe;
+use super::uprobe_program::{UPROBE_MULTI, UprobeProgram, UprobeProgramError};
+
+/// Why probes could not be put into a file.
+#[derive(Debug, thiserror::Error)]
+pub enum UprobeError {
+    #[error("{0}")]
+    Object(#[from] ObjectError),
+    #[error("{0}")]
+    Program(#[from] UprobeProgramError),
+    #[error("cannot open {name}: {source}")]
+    Open { name: String, source: io::Error },
+    #[error("the kernel refused {count} uprobes: {source}")]
+    Attach { count: usize, source: io::Error },
+    #[error("no more than {0} can be probed")]
+    Full(&'static str),
+}
+
+/// The part of `union bpf_attr` for `BPF_LINK_CREATE` with `uprobe_multi`.
+#[repr(C)]
+#[derive(Default)]
+struct LinkAttr {
+    program: u32,
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+    path: u64,
+    offsets: u64,
+    ref_ctr_offsets: u64,
+    cookies: u64,
+    count: u32,
+    multi_flags: u32,
+    pid: u32,
+    reserved: u32,
+}
+
+/// How probes of one file are held.
+enum Held {
+    /// Closing it detaches.
+    Link { _link: OwnedFd },
+    /// One perf event each, opened and closed side by side.
+    Events(Vec<PerfUprobe>),
+}
+
+/// All uprobes of a session.
+pub struct Uprobes {
+    source: UprobeProgram,
+    /// The program for `uprobe_multi` links; `None` when this kernel has none.
+    multi: Option<OwnedFd>,
+    /// The program for perf events, once one is needed.
+    single: Option<OwnedFd>,
+    held: Vec<Held>,
+    places: u32,
+    binaries: u32,
+}
+
+/// A place to attach: file offset and what is done there.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub file_offset: u64,
+    pub place: Place,
+}
+
+impl Uprobes {
+    /// Links the program; loads nothing yet.
+    ///
+    /// # Errors
+    /// The object does not hold together.
+    pub fn prepare(object: &Object) -> Result<Self, UprobeError> {
+        let maps = descriptors(object)?;
+        Ok(Self {
+            source: UprobeProgram::link(super::object::bytes(), maps)?,
+            multi: None,
+            single: None,
+            held: Vec::new(),
+            places: 0,
+            binaries: 0,
+        })
+    }
+
+    /// Tells the programs of a binary; its index.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn binary(&mut self, object: &mut Object, layout: Goroutines) -> Result<u32, UprobeError> {
+        if self.binaries >= MAX_BINARIES {
+            return Err(UprobeError::Full("64 binaries"));
+        }
+        let index = self.binaries;
+        set(object, "BINARIES", index, layout)?;
+        self.binaries += 1;
+        Ok(index)
+    }
+
+    /// Puts probes into a file; the index of the first place, the others follow.
+    ///
+    /// # Errors
+    /// The kernel refuses; then none of them is there.
+    pub fn attach(
+        &mut self,
+        object: &mut Object,
+        file: &Path,
+        wanted: &[Wanted],
+    ) -> Result<u32, UprobeError> {
+        let first = self.places;
+        let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        if first.checked_add(count).is_none_or(|end| end > MAX_PLACES) {
+            return Err(UprobeError::Full("1,024 places"));
+        }
+        for (index, one) in (first..).zip(wanted) {
+            set(object, "PLACES", index, one.place)?;
+        }
+        let opened = File::open(file).map_err(|source| UprobeError::Open {
+            name: file.display().to_string(),
+            source,
+        })?;
+        // Whatever is at the path by now: the probes go into the file that was opened.
+        let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+        let held = match self.link(&path, wanted, first) {
+            Ok(link) => Held::Link { _link: link },
+            Err(
+                UprobeError::Attach { source, .. }
+                | UprobeError::Program(UprobeProgramError::Refused { why: source, .. }),
+            ) if lacks_multi(&source) => Held::Events(self.events(&path, wanted, first)?),
+            Err(why) => return Err(why),
+        };
+        self.held.push(held);
+        self.places += count;
+        Ok(first)
+    }
+
+    /// The word for how probes are attached.
+    pub fn means(&self) -> &'static str {
+        match self.held.last() {
+            Some(Held::Events(_)) => "perf_event",
+            _ => "uprobe_multi",
+        }
+    }
+
+    fn link(&mut self, path: &str, wanted: &[Wanted], first: u32) -> Result<OwnedFd, UprobeError> {
+        if self.multi.is_none() {
+            self.multi = Some(self.source.load(UPROBE_MULTI)?);
+        }
+        let program = self.multi.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let path = CString::new(path).unwrap_or_default();
+        let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
+        let cookies: Vec<u64> = (u64::from(first)..).take(wanted.len()).collect();
+        let attr = LinkAttr {
+            program: program.cast_unsigned(),
+            attach_type: UPROBE_MULTI,
+            path: path.as_ptr() as u64,
+            offsets: offsets.as_ptr() as u64,
+            cookies: cookies.as_ptr() as u64,
+            count: wanted.len() as u32,
+            ..LinkAttr::default()
+        };
+        // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
+        unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }.map_err(|source| {
+            UprobeError::Attach {
+                count: wanted.len(),
+                source,
+            }
+        })
+    }
+
+    fn events(
+        &mut self,
+        path: &str,
+        wanted: &[Wanted],
+        first: u32,
+    ) -> Result<Vec<PerfUprobe>, UprobeError> {
+        if self.single.is_none() {
+            self.single = Some(self.source.load(0)?);
+        }
+        let program = self.single.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let places: Vec<(u64, u64)> = wanted
+            .iter()
+            .map(|one| one.file_offset)
+            .zip(u64::from(first)..)
+            .collect();
+        PerfUprobe::open_all(path, &places, program).map_err(|source| UprobeError::Attach {
+            count: wanted.len(),
+            source,
+        })
+    }
+}
+
+/// Detaches everything.
+impl Drop for Uprobes {
+    fn drop(&mut self) {
+        std::thread::scope(|scope| {
+            for held in self.held.drain(..) {
+                match held {
+                    Held::Link { .. } => drop(held),
+                    Held::Events(events) => {
+                        for event in events {
+                            scope.spawn(move || drop(event));
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// `EINVAL` or `EOPNOTSUPP`: a kernel before 6.6 does not know the attach type.
+fn lacks_multi(why: &io::Error) -> bool {
+    matches!(
+        why.raw_os_error(),
+        Some(libc::EINVAL | libc::EOPNOTSUPP | libc::E2BIG)
+    )
+}
+
+/// Marks a process that runs already as one of a binary: no place of its start will be hit.
+///
+/// # Errors
+/// The map could not be written.
+pub fn mark(object: &mut Object, tgid: u32, binary: u32) -> Result<(), ObjectError> {
+    let name = "PROCESSES";
+    let access = |why| ObjectError::MapAccess { name, why };
+    let mut processes: HashMap<_, u32, Shared<Process>> =
+        HashMap::try_from(object.map_mut(name)?).map_err(access)?;
+    let Ok(Shared(process)) = processes.get(&tgid, 0) else {
+        return Ok(());
+    };
+    let process = Process {
+        goroutines: u64::from(binary) + 1,
+        ..process
+    };
+    processes.insert(tgid, Shared(process), 0).map_err(access)
+}
+
+fn set<T: Copy + 'static>(
+    object: &mut Object,
+    name: &'static str,
+    index: u32,
+    value: T,
+) -> Result<(), ObjectError> {
+    let access = |why| ObjectError::MapAccess { name, why };
+    let mut map: Array<_, Shared<T>> = Array::try_from(object.map_mut(name)?).map_err(access)?;
+    map.set(index, Shared(value), 0).map_err(access)
+}
+
+/// The object's maps by name, their descriptors duplicated.
+fn descriptors(object: &Object) -> Result<Vec<(String, OwnedFd)>, UprobeError> {
+    use std::os::fd::AsFd;
+    let mut found = Vec::new();
+    for (name, map) in object.maps() {
+        let data = match map {
+            Map::Array(data)
+            | Map::PerCpuArray(data)
+            | Map::HashMap(data)
+            | Map::LruHashMap(data)
+            | Map::RingBuf(data) => data,
+            _ => continue,
+        };
+        let descriptor = data.fd().as_fd().try_clone_to_owned();
+        let descriptor = descriptor.map_err(|source| UprobeError::Open {
+            name: name.to_owned(),
+            source,
+        })?;
+        found.push((name.to_owned(), descriptor));
+    }
+    Ok(found)
+}

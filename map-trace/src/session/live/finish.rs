@@ -1,0 +1,91 @@
+//! Finishing: everything is detached, the last records read, and the footer says what the run was worth.
+
+use super::Session;
+use super::watch::End;
+use crate::error::{Error, Result};
+use crate::kernel::totals;
+use crate::model::summary::{RusageWitness, Status};
+use crate::session::clock::now_ns;
+use crate::session::footer::{self, Ending};
+use crate::session::{ProgramStatus, RunOutcome, aggregates};
+use crate::target::launch::Running;
+use crate::target::wait::{self, Waited};
+
+impl Session<'_> {
+    pub(super) fn finish(mut self, end: End, running: Option<&Running>) -> Result<RunOutcome> {
+        let (stopped_early, waited) = match end {
+            End::Program(waited) => (None, waited),
+            End::Stopped(by, waited) => (Some(by), waited),
+        };
+        // Detached first: what a program that still runs does now is no longer counted by anyone.
+        self.instrument.probes.detach();
+        self.instrument.object.detach();
+        drop(std::mem::take(&mut self.events.programs));
+        let perf = self.events.read();
+        let duration_ns = now_ns().saturating_sub(self.start_ns);
+        let orphans =
+            wait::reap_orphans(&self.pid.into_iter().collect::<Vec<_>>()).unwrap_or_default();
+        let totals = self.instrument.totals()?.since(&self.proven.before);
+        self.drain();
+        self.progress.finish();
+        let mappings = match self.events.side_band {
+            Some(_) => self.lost_mappings,
+            None => u64::MAX,
+        };
+        let mut finished = self.pipeline.finish();
+        let groups = totals::aggregates(&self.instrument.object)
+            .map_err(|why| Error::failed("cannot read the aggregates", why))?;
+        let held_back = aggregates::tell(&mut finished, &groups);
+        let rusage = waited.as_ref().zip(running).map(|(waited, running)| {
+            let mut usage = waited.usage;
+            usage.add(&orphans.usage);
+            let before = running.before_exec();
+            RusageWitness {
+                minor_faults: usage.minor_faults.saturating_sub(before.minor_faults),
+                major_faults: usage.major_faults.saturating_sub(before.major_faults),
+            }
+        });
+        let footer = footer::footer(Ending {
+            duration_ns,
+            status: waited
+                .as_ref()
+                .map_or(Status::Running, |waited| waited.status.clone()),
+            totals,
+            perf,
+            rusage,
+            executables: finished.executables,
+            calibration: self.instrument.recheck(),
+            controls: self.proven.controls,
+            regions: finished.stacks.region_sizes(),
+            stopped_early,
+            undecodable: finished.trouble.undecodable,
+            unattributed: finished.trouble.unattributed + held_back,
+            blind_ns: self.blind_ns,
+            mappings,
+            received: self.received,
+        });
+        let recorded = finished.recorder.finish(footer);
+        let (saved, problem) = match recorded.saved {
+            None => (None, None),
+            Some(Ok(saved)) => (Some(saved), None),
+            Some(Err(why)) => (None, Some(why.into())),
+        };
+        Ok(RunOutcome {
+            status: status(waited.as_ref()),
+            running: self.pid.filter(|_| waited.is_none()),
+            summary: recorded.summary,
+            saved,
+            problem,
+        })
+    }
+}
+
+fn status(waited: Option<&Waited>) -> ProgramStatus {
+    match waited {
+        None => ProgramStatus::Running,
+        Some(waited) if libc::WIFSIGNALED(waited.raw) => {
+            ProgramStatus::Signaled(libc::WTERMSIG(waited.raw))
+        }
+        Some(waited) => ProgramStatus::Exited(libc::WEXITSTATUS(waited.raw)),
+    }
+}

@@ -1,0 +1,204 @@
+//! Watching: ring and side band are read until the program has ended or somebody wants an end.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::session::clock::now_ns;
+use crate::session::instrument::Instrument;
+use crate::session::order::SLACK_NS;
+use crate::target::launch::Running;
+use crate::target::wait::Waited;
+
+/// How often ring and side band are read: 8 MiB of ring hold what ten CPUs can fault in this time.
+const TICK: Duration = Duration::from_millis(10);
+/// How long an interrupted program gets to end, since Ctrl-C reaches it too.
+const GRACE: Duration = Duration::from_millis(300);
+/// How often processes thought alive are looked for.
+const ROLL_CALL: Duration = Duration::from_secs(1);
+
+/// Why a recording stopped.
+pub(super) enum End {
+    /// The program and all its children ended.
+    Program(Option<Waited>),
+    /// Somebody stopped the recording; the program may have ended meanwhile.
+    Stopped(String, Option<Waited>),
+}
+
+/// The signals that end a recording, caught.
+pub(super) struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    pub(super) fn catch() -> Result<Self> {
+        let failed = |why: io::Error| Error::failed("cannot watch for signals", why);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+}
+
+impl Session<'_> {
+    /// Pumps until the program and its children have ended or somebody stops the recording.
+    pub(super) async fn watch(
+        &mut self,
+        mut running: Option<&mut Running>,
+        stops: &mut Stops,
+    ) -> Result<End> {
+        let failed = |why: io::Error| Error::failed("cannot wait for the program", why);
+        // Whoever attaches has to know from when on something is recorded.
+        if running.is_none() && !self.settings.screen.quiet {
+            eprintln!("map-trace: recording; Ctrl-C ends the recording");
+        }
+        let pidfd = running.as_deref().map(pidfd).transpose().map_err(failed)?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = self
+            .settings
+            .limits
+            .duration
+            .map(|duration| Instant::now() + duration);
+        let mut roll_call = Instant::now();
+        let mut ended: Option<Waited> = None;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                ready = readable(pidfd.as_ref()), if ended.is_none() && pidfd.is_some() => {
+                    ready.map_err(failed)?;
+                    ended = try_wait(&mut running)?;
+                    if let (Some(pid), Some(_)) = (self.pid, &ended) {
+                        self.pipeline.bury(pid);
+                    }
+                }
+                _ = stops.interrupt.recv() => return self.stopped("SIGINT", running, ended).await,
+                _ = stops.terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
+            }
+            self.pump();
+            if roll_call.elapsed() >= ROLL_CALL {
+                self.call_roll();
+                roll_call = Instant::now();
+            }
+            if self.pipeline.alive().is_empty() && (ended.is_some() || pidfd.is_none()) {
+                return Ok(End::Program(ended));
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(End::Stopped("duration".to_owned(), ended));
+            }
+            if self
+                .settings
+                .limits
+                .max_events
+                .is_some_and(|max| self.pipeline.events() >= max)
+            {
+                return Ok(End::Stopped("max-events".to_owned(), ended));
+            }
+        }
+    }
+
+    /// Somebody wants an end: a program that got the same signal is given a moment, so that its status is
+    /// known; a second signal is not caught any more.
+    async fn stopped(
+        &mut self,
+        by: &str,
+        mut running: Option<&mut Running>,
+        mut ended: Option<Waited>,
+    ) -> Result<End> {
+        default_signals();
+        let start = Instant::now();
+        while ended.is_none() && running.is_some() && start.elapsed() < GRACE {
+            self.pump();
+            tokio::time::sleep(TICK).await;
+            ended = try_wait(&mut running)?;
+        }
+        Ok(End::Stopped(by.to_owned(), ended))
+    }
+
+    /// Reads ring and side band and tells what is certain to be in order.
+    fn pump(&mut self) {
+        let now = now_ns();
+        self.drain();
+        self.probe_new();
+        self.pipeline.release(now.saturating_sub(SLACK_NS));
+        let undecodable = self.pipeline.trouble().undecodable;
+        self.progress.update(self.pipeline.events(), undecodable);
+    }
+
+    /// Probes what processes have become since.
+    fn probe_new(&mut self) {
+        let Instrument { object, probes, .. } = &mut self.instrument;
+        for tgid in std::mem::take(&mut self.pipeline.executed) {
+            let path = std::path::PathBuf::from(format!("/proc/{tgid}/exe"));
+            let _not_go = probes.file(object, &path, &mut self.pipeline.structure);
+        }
+    }
+
+    pub(super) fn drain(&mut self) {
+        let Self {
+            instrument,
+            pipeline,
+            received,
+            ..
+        } = self;
+        instrument
+            .ring
+            .drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
+        if let Some(side_band) = &mut self.events.side_band {
+            for record in side_band.drain().records {
+                self.pipeline.accept_side_band(record);
+            }
+            // A replay with holes is worth nothing until the next exec.
+            let lost = side_band.lost().unwrap_or(u64::MAX);
+            if lost > self.lost_mappings {
+                self.lost_mappings = lost;
+                self.pipeline.spaces.lose_all();
+            }
+        }
+    }
+
+    /// Forgets processes whose end was not seen, so that the recording can end.
+    fn call_roll(&mut self) {
+        let gone = |tgid: &u32| !std::path::Path::new(&format!("/proc/{tgid}")).exists();
+        let buried: Vec<u32> = self.pipeline.alive().iter().copied().filter(gone).collect();
+        for tgid in buried {
+            self.pipeline.bury(tgid);
+        }
+    }
+}
+
+/// A descriptor that is readable once the program has ended.
+fn pidfd(running: &Running) -> io::Result<AsyncFd<OwnedFd>> {
+    let descriptor = running.as_fd().try_clone_to_owned()?;
+    // SAFETY: the AsyncFd owns the descriptor, which stays open and the same for its lifetime.
+    unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
+async fn readable(pidfd: Option<&AsyncFd<OwnedFd>>) -> io::Result<()> {
+    match pidfd {
+        Some(pidfd) => pidfd.readable().await.map(|mut ready| ready.clear_ready()),
+        None => Ok(()),
+    }
+}
+
+fn try_wait(running: &mut Option<&mut Running>) -> Result<Option<Waited>> {
+    match running {
+        Some(running) => running.try_wait(),
+        None => Ok(None),
+    }
+}
+
+/// A second Ctrl-C ends map-trace at once.
+fn default_signals() {
+    for number in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: sets the default action; no handler of ours runs afterwards.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+}

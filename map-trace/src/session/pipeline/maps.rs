@@ -1,0 +1,138 @@
+//! What probes in Go programs tell of maps, and which map's memory an event is in.
+
+use map_trace_common::record::{MapOperationRecord, kind};
+
+use super::Pipeline;
+use crate::binary::MapImplementation;
+use crate::maps::registry::{Change, Header, Part, Range};
+use crate::maps::structure::Role;
+use crate::model::Address;
+use crate::model::event::{
+    Context, IterationEvent, MapEvent, MapRange, MemoryCallEvent, TraceLine,
+};
+use crate::session::structure::Told;
+
+/// Ranges told in one line at most.
+const MAX_RANGES: usize = 64;
+/// `sameSizeGrow` of `hmap.flags`.
+const SAME_SIZE: u8 = 8;
+
+impl Pipeline {
+    pub(super) fn map_operation(&mut self, record: &MapOperationRecord) {
+        let header = record.header;
+        self.settle(header.tid, None);
+        let Some(told) = self.structure.read(record) else {
+            self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
+            return;
+        };
+        let change = self.structure.registry.apply(header.tgid, &told.fact);
+        if header.kind == kind::MAP_STATE {
+            return;
+        }
+        let known = match told.fact.type_address {
+            0 => self.structure.registry.type_of(header.tgid, told.fact.map),
+            address => Some(address),
+        };
+        let map_type = known.and_then(|address| {
+            let structure = &mut self.structure;
+            structure.type_name(told.program, header.tgid, address, &self.spaces)
+        });
+        let context = Context {
+            map: (told.fact.map != 0).then_some(Address(told.fact.map)),
+            ..self.context(&header)
+        };
+        let line = self.map_line(record, &told, &change, (map_type, context));
+        self.store(&line);
+    }
+
+    fn map_line(
+        &self,
+        record: &MapOperationRecord,
+        told: &Told,
+        change: &Change,
+        (map_type, context): (Option<String>, Context),
+    ) -> TraceLine {
+        let implementation = self.structure.implementation(told.program);
+        let header = told.fact.header;
+        let time_ns = self.time(&record.header);
+        let (pid, tid) = (record.header.tgid, record.header.tid);
+        if record.header.kind == kind::ITERATION {
+            return TraceLine::Iteration(Box::new(IterationEvent {
+                time_ns,
+                pid,
+                tid,
+                implementation: implementation.to_owned(),
+                map_type,
+                step: "begin".to_owned(),
+                entries: header.map(|header| header.entries),
+                context,
+            }));
+        }
+        let classic = implementation == MapImplementation::Hmap.word();
+        let event = Box::new(MapEvent {
+            time_ns,
+            pid,
+            tid,
+            implementation: implementation.to_owned(),
+            map_type,
+            step: step(told.role, header).to_owned(),
+            hint: told.fact.hint,
+            entries: header.map(|header| header.entries),
+            b: header.filter(|_| classic).map(|header| header.b),
+            directory: header
+                .filter(|_| !classic)
+                .map(|header| header.directory_length),
+            ranges: ranges(&change.added),
+            old_ranges: ranges(&change.removed),
+            context,
+        });
+        if record.header.kind == kind::MAP_MAKE {
+            TraceLine::MapMake(event)
+        } else {
+            TraceLine::MapGrow(event)
+        }
+    }
+
+    /// What an event at these addresses is on; notes the map in its context.
+    pub(super) fn on(
+        &self,
+        tgid: u32,
+        address: u64,
+        length: u64,
+        context: &mut Context,
+    ) -> Option<String> {
+        let located = self.structure.registry.locate(tgid, address, length)?;
+        context.map = Some(Address(located.map));
+        Some(located.part.area().to_owned())
+    }
+
+    /// The map whose memory a call touches.
+    pub(super) fn map_of_call(&mut self, tgid: u32, event: &mut MemoryCallEvent) {
+        let on = self.on(tgid, event.address.0, event.length, &mut event.context);
+        event.on = on;
+    }
+}
+
+fn step(role: Role, header: Option<Header>) -> &'static str {
+    match role {
+        Role::Clone => "clone",
+        Role::HashGrow if header.is_some_and(|header| header.flags & SAME_SIZE != 0) => "same_size",
+        Role::HashGrow => "double",
+        Role::FirstGroup => "first_group",
+        Role::ToTables => "tables",
+        Role::TableGrow => "table_grow",
+        Role::TableSplit => "table_split",
+        _ => "make",
+    }
+}
+
+fn ranges(ranges: &[Range]) -> Vec<MapRange> {
+    let told = ranges.iter().filter(|range| range.part != Part::Header);
+    told.take(MAX_RANGES)
+        .map(|range| MapRange {
+            part: range.part.word().to_owned(),
+            start: Address(range.start),
+            end: Address(range.end),
+        })
+        .collect()
+}

@@ -1,0 +1,247 @@
+//! Probes in Go programs and what they tell: which files are probed, what their places mean, which maps there
+//! are.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use map_trace_common::record::MapOperationRecord;
+
+use crate::binary::Binary;
+use crate::kernel::object::Object;
+use crate::kernel::totals::kind_word;
+use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
+use crate::maps::registry::{Fact, Registry, Shape};
+use crate::maps::structure::{self, Plan, Role};
+use crate::model::header::Probe;
+use crate::space::Spaces;
+
+/// Names of map types remembered.
+const MAX_NAMES: usize = 1 << 14;
+/// Files looked at: beyond it new ones are not probed.
+const MAX_FILES: usize = 256;
+
+/// A probed program.
+struct Program {
+    binary: Arc<Binary>,
+    shape: Shape,
+}
+
+/// What the places mean and what has become known through them.
+#[derive(Default)]
+pub struct Structure {
+    programs: Vec<Program>,
+    /// By index of the place: program and role.
+    places: Vec<(usize, Role)>,
+    names: HashMap<(usize, u64), Option<String>>,
+    pub registry: Registry,
+}
+
+/// A record, understood.
+pub struct Told {
+    pub role: Role,
+    pub fact: Fact,
+    pub program: usize,
+}
+
+impl Structure {
+    /// What a record says; none for a place nobody asked for.
+    pub fn read(&self, record: &MapOperationRecord) -> Option<Told> {
+        let place = usize::try_from(record.place).ok()?;
+        let &(program, role) = self.places.get(place)?;
+        let fact = self.programs.get(program)?.shape.fact(role, record);
+        Some(Told {
+            role,
+            fact,
+            program,
+        })
+    }
+
+    /// `hmap` or `swiss`.
+    pub fn implementation(&self, program: usize) -> &'static str {
+        let program = self.programs.get(program);
+        program.map_or("", |program| program.shape.implementation.word())
+    }
+
+    /// The name of the map type whose descriptor is at an address of a process.
+    pub fn type_name(
+        &mut self,
+        program: usize,
+        tgid: u32,
+        address: u64,
+        spaces: &Spaces,
+    ) -> Option<String> {
+        let binary = &self.programs.get(program)?.binary;
+        let vma = spaces.place(tgid, address).vma?;
+        let svma =
+            binary.svma_of_file_offset(address.checked_sub(vma.start)?.checked_add(vma.offset)?)?;
+        // A type made at run time lies in memory that shows no file.
+        vma.name().filter(|name| name.starts_with('/'))?;
+        if self.names.len() >= MAX_NAMES {
+            self.names.clear();
+        }
+        let name = self.names.entry((program, svma));
+        name.or_insert_with(|| binary.go_map_type(svma)).clone()
+    }
+}
+
+/// A file that was looked at.
+struct Looked {
+    identity: (u64, u64),
+    /// Its index for the programs in the kernel, when it is probed.
+    binary: Option<u32>,
+}
+
+/// The kernel's half.
+pub struct Probes {
+    uprobes: Option<Uprobes>,
+    looked: Vec<Looked>,
+    /// What was attached.
+    pub told: Vec<Probe>,
+    /// What is not known, and why.
+    pub notes: Vec<String>,
+}
+
+impl Probes {
+    /// Ready to probe; nothing is attached.
+    pub fn prepare(object: &Object) -> Self {
+        let (uprobes, notes) = match Uprobes::prepare(object) {
+            Ok(uprobes) => (Some(uprobes), Vec::new()),
+            Err(why) => (None, vec![why.to_string()]),
+        };
+        Self {
+            uprobes,
+            looked: Vec::new(),
+            told: Vec::new(),
+            notes,
+        }
+    }
+
+    /// Probes a file, once; its index, when it is a Go program that can be probed.
+    pub fn file(
+        &mut self,
+        object: &mut Object,
+        path: &Path,
+        structure: &mut Structure,
+    ) -> Option<u32> {
+        let found = fs::metadata(path).ok()?;
+        let identity = (found.dev(), found.ino());
+        if let Some(known) = self.looked.iter().find(|known| known.identity == identity) {
+            return known.binary;
+        }
+        if self.looked.len() >= MAX_FILES {
+            return None;
+        }
+        let name = fs::read_link(path).unwrap_or_else(|_| PathBuf::from(path));
+        let binary = match self.try_file(object, path, &name, structure) {
+            Ok(binary) => binary,
+            Err(why) => {
+                self.notes.push(format!("{}: {why}", name.display()));
+                None
+            }
+        };
+        self.looked.push(Looked { identity, binary });
+        binary
+    }
+
+    fn try_file(
+        &mut self,
+        object: &mut Object,
+        path: &Path,
+        name: &Path,
+        structure: &mut Structure,
+    ) -> Result<Option<u32>, String> {
+        let Ok(binary) = Binary::open(path) else {
+            return Ok(None);
+        };
+        if binary.facts().go_version.is_none() {
+            return Ok(None);
+        }
+        let plan = structure::plan(&binary)?;
+        let shape = Shape::of(plan.implementation, &plan.layouts)
+            .ok_or("the layout of its maps is not known in full")?;
+        let index = self
+            .attach(object, path, &plan)
+            .map_err(|why| why.to_string())?;
+        self.tell(name, &plan);
+        let program = structure.programs.len();
+        structure.programs.push(Program {
+            binary: Arc::new(binary),
+            shape,
+        });
+        structure
+            .places
+            .extend(plan.places.iter().map(|planned| (program, planned.role)));
+        Ok(Some(index))
+    }
+
+    fn attach(
+        &mut self,
+        object: &mut Object,
+        path: &Path,
+        plan: &Plan,
+    ) -> Result<u32, UprobeError> {
+        let Some(uprobes) = &mut self.uprobes else {
+            return Err(UprobeError::Full("none of the files"));
+        };
+        let binary = uprobes.binary(object, plan.goroutines)?;
+        let wanted: Vec<Wanted> = plan
+            .places
+            .iter()
+            .map(|planned| {
+                let mut place = planned.place;
+                place.binary = binary;
+                Wanted {
+                    file_offset: planned.file_offset,
+                    place,
+                }
+            })
+            .collect();
+        uprobes.attach(object, path, &wanted)?;
+        Ok(binary)
+    }
+
+    /// Notes what was attached, for the header.
+    fn tell(&mut self, name: &Path, plan: &Plan) {
+        let means = self.uprobes.as_ref().map_or("uprobe", Uprobes::means);
+        for planned in &plan.places {
+            let counted = planned.place.kind != map_trace_common::record::kind::MAP_STATE;
+            let class = if planned.at.class.is_emulated() {
+                "emulated"
+            } else {
+                "single-stepped"
+            };
+            self.told.push(Probe {
+                name: "structure".to_owned(),
+                attach_point: format!("{means}:{}:{} ({class})", name.display(), planned.name),
+                emits: counted
+                    .then(|| kind_word(planned.place.kind).to_owned())
+                    .into_iter()
+                    .collect(),
+            });
+        }
+        self.notes.extend(
+            plan.notes
+                .iter()
+                .map(|note| format!("{}: {note}", name.display())),
+        );
+    }
+
+    /// Probes what a running process runs and marks it. The path leads to the very file, also when it was
+    /// deleted, replaced, or is of another mount namespace.
+    pub fn process(&mut self, object: &mut Object, tgid: u32, structure: &mut Structure) {
+        let path = PathBuf::from(format!("/proc/{tgid}/exe"));
+        if let Some(binary) = self.file(object, &path, structure)
+            && let Err(why) = uprobes::mark(object, tgid, binary)
+        {
+            self.notes.push(why.to_string());
+        }
+    }
+
+    /// Detaches everything.
+    pub fn detach(&mut self) {
+        self.uprobes = None;
+    }
+}

@@ -1,0 +1,158 @@
+//! Loops over maps: what a Go program does in their bodies belongs to `iterate`, by the code alone, and
+//! what it does around them does not.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
+
+use std::collections::BTreeMap;
+
+use map_trace::model::event::{EventKind, MemoryCallEvent, Mode};
+use map_trace::model::stack::StackLine;
+use map_trace_tests::{GoToolchain, Session, Strip, Traced, go, go_toolchains};
+
+const PAGE: u64 = 4096;
+/// Functions of the runtime that write for their caller.
+const COPYING: [&str; 5] = [
+    "runtime.duffcopy",
+    "runtime.duffzero",
+    "runtime.memmove",
+    "runtime.typedmemmove",
+    "runtime.wbMove",
+];
+
+/// What the program says it did at one place.
+struct Place<'a> {
+    name: &'a str,
+    page: u64,
+    count: usize,
+    operation: &'a str,
+}
+
+fn places(traced: &Traced) -> Vec<Place<'_>> {
+    let said = traced.said.under("place.");
+    said.into_iter()
+        .map(|(name, value)| {
+            let [page, count, operation] = value.split(',').collect::<Vec<_>>()[..] else {
+                panic!("{name}={value}")
+            };
+            Place {
+                name,
+                page: page.parse().unwrap(),
+                count: count.parse().unwrap(),
+                operation,
+            }
+        })
+        .collect()
+}
+
+fn run(toolchain: &GoToolchain, strip: Strip) -> Traced {
+    let traced = Session::run(go(toolchain, strip, "windows"))
+        .in_full()
+        .traced()
+        .sound();
+    assert_eq!(traced.status(), 0, "{}", traced.stderr());
+    traced
+}
+
+fn stack<'a>(traced: &'a Traced, call: &MemoryCallEvent) -> &'a StackLine {
+    let found = traced
+        .trace
+        .stacks()
+        .find(|stack| Some(stack.id) == call.context.stack);
+    found.unwrap()
+}
+
+#[test]
+fn every_place_in_and_around_a_loop_is_told_right() {
+    for toolchain in go_toolchains() {
+        for strip in [Strip::No, Strip::Yes] {
+            let traced = run(&toolchain, strip);
+            let calls = traced
+                .trace
+                .calls_in(EventKind::Mprotect, traced.said.range());
+            let start = traced.said.range().start;
+            let mut by_page: BTreeMap<u64, Vec<&MemoryCallEvent>> = BTreeMap::new();
+            for call in calls {
+                let page = (call.address.0 - start) / PAGE;
+                by_page.entry(page).or_default().push(call);
+            }
+            let places = places(&traced);
+            assert!(places.len() > 40);
+            let mut wrong = Vec::new();
+            for place in &places {
+                let calls = by_page.remove(&place.page).unwrap_or_default();
+                assert_eq!(calls.len(), place.count, "{}", place.name);
+                for call in calls {
+                    let stack = stack(&traced, call);
+                    let operation = call.context.operation.word();
+                    let told = match (stack.loops_known, operation) {
+                        (false, "none") => "unknown",
+                        (_, operation) => operation,
+                    };
+                    if told != place.operation || call.context.sub_operation.is_some() {
+                        let functions = traced.trace.functions(&call.context);
+                        wrong.push(format!("{}: {told}: {functions:?}", place.name));
+                    }
+                }
+            }
+            wrong.dedup();
+            assert!(
+                wrong.is_empty(),
+                "{} {strip:?}: {wrong:#?}",
+                toolchain.version
+            );
+            assert!(by_page.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_value_of_an_assign_belongs_to_it_and_a_store_beside_it_does_not() {
+    for toolchain in go_toolchains() {
+        for strip in [Strip::No, Strip::Yes] {
+            let version = &toolchain.version;
+            let session = Session::run(go(&toolchain, strip, "stores")).in_full();
+            // Without the collector no memory is used twice: the first write to a page is the value's.
+            let session = session.with(|command| {
+                command
+                    .env("GOGC", "off")
+                    .env("GODEBUG", "asyncpreemptoff=1");
+            });
+            let traced = session.traced().sound();
+            assert_eq!(traced.status(), 0, "{}", traced.stderr());
+            let own = traced.said.range();
+            let (mut beside, mut values, mut open) = (0, BTreeMap::<_, u64>::new(), Vec::new());
+            // The kernel faults for itself when it writes a signal's frame.
+            let faults = traced.trace.faults();
+            for fault in faults.filter(|fault| fault.mode == Mode::User) {
+                let functions = traced.trace.functions(&fault.context);
+                let whole = functions.contains(&"main.main");
+                let mut outward = functions.into_iter().skip_while(|f| COPYING.contains(f));
+                let Some(function) = outward.next().filter(|f| f.starts_with("main.store")) else {
+                    continue;
+                };
+                assert!(whole, "{version}: the callers of {function} are missing");
+                let operation = fault.context.operation.word();
+                if own.contains(fault.address.0) {
+                    assert_eq!(operation, "none", "{version}: {function}");
+                    beside += 1;
+                } else if operation == "assign" {
+                    *values.entry(function).or_insert(0) += 1;
+                } else {
+                    open.push((function, fault.address, fault.ip, fault.cause));
+                }
+            }
+            assert_eq!(beside, traced.said.number("fresh"), "{version}");
+            assert_eq!(open, [], "{version} {strip:?}");
+            // Growth and the words that say which slots are taken touch most pages first; the rest is left
+            // for the values.
+            let count: u64 = values.values().sum();
+            assert!(
+                count > 20 && values.contains_key("main.storeLarge"),
+                "{version}: {values:?}"
+            );
+        }
+    }
+}
