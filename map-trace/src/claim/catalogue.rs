@@ -17,7 +17,9 @@ pub use expected::{Expected, Subject};
 pub use read::{CatalogueError, read};
 pub use versions::{GoVersion, Versions};
 
+use super::Claim;
 use crate::binary::MapImplementation;
+use crate::model::Operation;
 
 /// The embedded files of the catalogue and of the programs it runs, by path.
 mod embedded {
@@ -86,6 +88,40 @@ pub enum Toolkit {
 }
 
 impl Experiment {
+    /// Its regions, one name for each glob: a function is in one region only.
+    pub fn distinct_regions(&self) -> impl Iterator<Item = &(String, String)> {
+        self.regions
+            .iter()
+            .filter(|(name, glob)| self.region_of(glob) == Some(name))
+    }
+
+    /// The first name of a glob.
+    fn region_of(&self, glob: &str) -> Option<&String> {
+        let found = self.regions.iter().find(|(_, known)| known == glob);
+        found.map(|(name, _)| name)
+    }
+
+    /// A rule with the names that this experiment's recording knows its regions by.
+    pub fn localised(&self, claim: &Claim) -> Claim {
+        let mut claim = claim.clone();
+        let rename = |operation: &mut Operation| {
+            let Operation::Region(name) = operation else {
+                return;
+            };
+            let glob = self.regions.iter().find(|(known, _)| **known == **name);
+            if let Some(first) = glob.and_then(|(_, glob)| self.region_of(glob)) {
+                *operation = Operation::from_word(first);
+            }
+        };
+        claim.rule.during.iter_mut().for_each(rename);
+        claim
+            .needs
+            .operations
+            .iter_mut()
+            .for_each(|(operation, _)| rename(operation));
+        claim
+    }
+
     /// Told by the first folder of the program's path; the reader accepts no other.
     pub fn toolkit(&self) -> Toolkit {
         match self.program.split('/').next() {

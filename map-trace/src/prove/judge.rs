@@ -12,10 +12,11 @@ use super::snippet;
 use super::toolchain::GoToolchain;
 use super::workspace::Workspace;
 use crate::binary::Binary;
+use crate::claim::Claim;
 use crate::claim::catalogue::{Catalogue, Check, Compile, Entry, Toolkit};
 use crate::claim::facts::{HostEvidence, Place, Ratio, Ruling};
 use crate::claim::proof::{ProofCheck, ProofClaim, ProofVerdict, Turn, conclude};
-use crate::model::summary::{Status, VerdictWord};
+use crate::model::summary::{Claim as Judged, Status, VerdictWord};
 
 /// Everything verdicts are made from.
 pub struct Judge<'a> {
@@ -136,7 +137,7 @@ impl<'a> Judge<'a> {
         let ruling = match check {
             Check::Trace { experiment, claim } => match self.ran(experiment, go) {
                 Err(why) => Ruling::open(why),
-                Ok(ran) => match (&ran.problem, run::verdict(ran, claim)) {
+                Ok(ran) => match (&ran.problem, self.ruled(ran, experiment, claim)) {
                     (Some(why), _) => Ruling::open(format!("{experiment}: {why}")),
                     (None, None) => Ruling::open(format!("{experiment} was not recorded")),
                     (None, Some(judged)) => {
@@ -202,6 +203,12 @@ impl<'a> Judge<'a> {
         let id = self.id(experiment, go)?;
         let ran = self.runs.0.get(&id);
         ran.ok_or_else(|| format!("{experiment} was not run"))
+    }
+
+    /// The verdict of a rule on a run.
+    fn ruled(&self, ran: &'a Ran, experiment: &str, claim: &Claim) -> Option<&'a Judged> {
+        let experiment = self.catalogue.experiment(experiment)?;
+        run::verdict(ran, &experiment.localised(claim))
     }
 
     fn binary(&mut self, experiment: &str, go: Option<usize>) -> Result<&Binary, String> {

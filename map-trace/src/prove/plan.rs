@@ -56,10 +56,11 @@ impl Plan {
                 };
                 for go in wanted {
                     let rules = self.runs.entry(RunId { go, experiment: index }).or_default();
-                    if let Check::Trace { claim, .. } = check
-                        && !rules.iter().any(|rule| same(rule, claim))
-                    {
-                        rules.push((**claim).clone());
+                    if let Check::Trace { claim, .. } = check {
+                        let claim = experiment.localised(claim);
+                        if !rules.iter().any(|rule| same(rule, &claim)) {
+                            rules.push(claim);
+                        }
                     }
                 }
             }

@@ -196,7 +196,7 @@ fn record_settings(
         .watch_ranges
         .iter()
         .map(|text| places::watch_range(text));
-    let regions = experiment.regions.iter();
+    let regions = experiment.distinct_regions();
     Ok(RecordSettings {
         output: keep.then(|| place(".jsonl.zst")),
         summary: keep.then(|| SummaryPlace::File(place(".summary.json"))),

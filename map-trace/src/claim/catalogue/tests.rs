@@ -126,6 +126,19 @@ fn a_claim_moves_to_another_run_with_its_checks_of_runs_only() {
 }
 
 #[test]
+fn regions_of_one_function_are_one_region() {
+    let lines = "[[claim.check]]\nkind = \"trace\"\nexperiment = \"range\"\nrule = \"mprotect during warm == 0\"";
+    let text = claim(lines).replacen("hot = \"main.rangeOver\"", "hot = \"main.r\", warm = \"main.r\"", 1);
+    let catalogue = read(&[("x.toml", &text)]).unwrap();
+    let experiment = &catalogue.experiments[0];
+    assert_eq!(experiment.distinct_regions().count(), 1);
+    let Check::Trace { claim, .. } = &catalogue.claims[0].checks[0] else {
+        panic!("no rule")
+    };
+    assert_eq!(experiment.localised(claim).rule.to_string(), "mprotect during hot == 0");
+}
+
+#[test]
 fn the_expected_verdict_goes_by_version_then_by_implementation() {
     let text = claim(
         "[[claim.check]]\nkind = \"symbol\"\nexperiment = \"range\"\nname = \"f\"\nexpect = \"absent\"",
