@@ -64,7 +64,9 @@ pub fn prove(settings: &ProveSettings, tell: &mut dyn FnMut(&str)) -> Result<Pro
         true => judge.turns(&claims),
         false => Vec::new(),
     };
-    notes.extend(missing(&toolchains));
+    if settings.go.is_empty() {
+        notes.extend(missing(&toolchains));
+    }
     Ok(Proof {
         schema: PROOF_SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
