@@ -55,7 +55,14 @@ pub fn prove(settings: &ProveSettings, tell: &mut dyn FnMut(&str)) -> Result<Pro
     let workspace = Workspace::create(settings)?;
     let (toolchains, mut notes) = toolchain::find(&settings.go)?;
     let plan = Plan::new(&catalogue, &toolchains, settings.counterfactuals);
-    let built = build::all(&catalogue, &plan, &toolchains, &workspace, settings.jobs, tell);
+    let built = build::all(
+        &catalogue,
+        &plan,
+        &toolchains,
+        &workspace,
+        settings.jobs,
+        tell,
+    );
     let runs = run::all(&catalogue, &plan, &toolchains, &built, &workspace, tell)?;
     tell("judging");
     let mut judge = judge::Judge::new(&catalogue, &toolchains, &built, &runs, &workspace);
@@ -95,11 +102,10 @@ fn choose(catalogue: &mut Catalogue, only: &[String]) -> Result<()> {
     for text in only {
         let glob = Glob::new(text);
         if !catalogue.claims.iter().any(|claim| glob.matches(&claim.id)) {
-            return Err(Error::usage(
-                format!("--only {text}"),
-                "the catalogue has no such claim",
-            )
-            .fix("map-trace prove --list shows them"));
+            return Err(
+                Error::usage(format!("--only {text}"), "the catalogue has no such claim")
+                    .fix("map-trace prove --list shows them"),
+            );
         }
     }
     catalogue

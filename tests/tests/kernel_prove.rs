@@ -96,9 +96,14 @@ fn claims_are_judged_for_both_kinds_of_maps_and_turn_round_on_saboteurs() {
 
 /// The kept trace of a saboteur, judged again by its rule.
 fn same_from_the_saved_trace(folder: &Path) {
-    let mut traces = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut traces = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let trace = traces
-        .find(|path| path.to_string_lossy().ends_with("-range_mprotect.jsonl.zst"))
+        .find(|path| {
+            path.to_string_lossy()
+                .ends_with("-range_mprotect.jsonl.zst")
+        })
         .unwrap();
     let status = |rule: &str| {
         let output = Command::new(map_trace())
@@ -118,8 +123,16 @@ fn a_program_that_cannot_be_built_leaves_its_claims_open_with_the_compilers_word
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("go/range");
     fs::create_dir_all(&program).unwrap();
-    fs::write(folder.path().join("go/go.mod"), "module broken\n\ngo 1.19\n").unwrap();
-    fs::write(program.join("main.go"), "package main\nfunc main() { nothing() }\n").unwrap();
+    fs::write(
+        folder.path().join("go/go.mod"),
+        "module broken\n\ngo 1.19\n",
+    )
+    .unwrap();
+    fs::write(
+        program.join("main.go"),
+        "package main\nfunc main() { nothing() }\n",
+    )
+    .unwrap();
     let toolchains = go_toolchains();
     let output = prove(&[
         "--only",
@@ -133,7 +146,9 @@ fn a_program_that_cannot_be_built_leaves_its_claims_open_with_the_compilers_word
     ]);
     let document = document(&output);
     assert_eq!(verdicts(&document), ["1.4 classic inconclusive"]);
-    let reason = document["claims"][0]["verdicts"][0]["reason"].as_str().unwrap();
+    let reason = document["claims"][0]["verdicts"][0]["reason"]
+        .as_str()
+        .unwrap();
     assert!(reason.contains("undefined: nothing"), "{reason}");
     assert_eq!(output.status.code(), Some(3));
 }
@@ -165,8 +180,13 @@ fn a_program_that_ends_otherwise_than_it_should_is_no_evidence() {
         verdicts(&document),
         ["1.1 classic inconclusive", "1.4 classic inconclusive"]
     );
-    let reason = document["claims"][0]["verdicts"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("exited 7") && reason.contains("no luck"), "{reason}");
+    let reason = document["claims"][0]["verdicts"][0]["reason"]
+        .as_str()
+        .unwrap();
+    assert!(
+        reason.contains("exited 7") && reason.contains("no luck"),
+        "{reason}"
+    );
     assert_eq!(output.status.code(), Some(3));
 }
 
@@ -180,7 +200,10 @@ fn what_cannot_be_meant_is_refused_before_anything_runs() {
         let output = prove(arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.starts_with("map-trace: ") && text.contains(says), "{text}");
+        assert!(
+            text.starts_with("map-trace: ") && text.contains(says),
+            "{text}"
+        );
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(output.stdout.is_empty());
     }

@@ -31,7 +31,13 @@ pub fn run(options: &Options) -> Result<u8> {
     let mut command = root::command(&binary)?;
     command.current_dir(workspace()).arg("prove");
     if options.article {
-        command.args(["--counterfactuals", "--format", "markdown", "--report", ARTICLE]);
+        command.args([
+            "--counterfactuals",
+            "--format",
+            "markdown",
+            "--report",
+            ARTICLE,
+        ]);
     }
     command.args(&options.options);
     let status = status(&mut command)?;

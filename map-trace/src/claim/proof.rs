@@ -108,10 +108,7 @@ impl Turn {
     pub fn holds(must_turn: bool, before: VerdictWord, after: VerdictWord) -> bool {
         use VerdictWord::{Refuted, Supported};
         match must_turn {
-            true => matches!(
-                (before, after),
-                (Refuted, Supported) | (Supported, Refuted)
-            ),
+            true => matches!((before, after), (Refuted, Supported) | (Supported, Refuted)),
             false => before == after && before != VerdictWord::Inconclusive,
         }
     }
@@ -127,7 +124,9 @@ impl ProofVerdict {
     /// Judged, and not what the catalogue expects.
     pub fn is_unexpected(&self) -> bool {
         self.verdict != VerdictWord::Inconclusive
-            && self.expected.is_some_and(|expected| expected != self.verdict)
+            && self
+                .expected
+                .is_some_and(|expected| expected != self.verdict)
     }
 
     /// Open though a verdict is expected.
@@ -232,7 +231,10 @@ mod tests {
     #[test]
     fn all_checks_must_hold_and_one_that_does_not_decides() {
         assert_eq!(concluded(false, &[Supported, Supported]), Supported);
-        assert_eq!(concluded(false, &[Supported, Inconclusive, Refuted]), Refuted);
+        assert_eq!(
+            concluded(false, &[Supported, Inconclusive, Refuted]),
+            Refuted
+        );
         assert_eq!(concluded(false, &[Supported, Inconclusive]), Inconclusive);
         assert_eq!(concluded(false, &[]), Inconclusive);
     }
@@ -273,7 +275,10 @@ mod tests {
         assert!(!well.failed() && !well.open());
         let open = proof(vec![verdict(Inconclusive, Refuted)]);
         assert!(!open.failed() && open.open());
-        let failed = proof(vec![verdict(Supported, Refuted), verdict(Inconclusive, Refuted)]);
+        let failed = proof(vec![
+            verdict(Supported, Refuted),
+            verdict(Inconclusive, Refuted),
+        ]);
         assert!(failed.failed() && failed.open());
     }
 }

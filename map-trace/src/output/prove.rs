@@ -234,7 +234,9 @@ mod tests {
     #[test]
     fn every_format_tells_every_claim_and_steers_no_terminal() {
         let mut proof = sample();
-        proof.claims[0].statement.push_str("\x1b[2J\u{202e}|<script>");
+        proof.claims[0]
+            .statement
+            .push_str("\x1b[2J\u{202e}|<script>");
         for format in &FORMATS {
             let text = rendered(format.name, &proof);
             assert!(text.ends_with('\n'), "{}", format.name);
@@ -254,7 +256,10 @@ mod tests {
     fn no_line_on_a_terminal_is_too_long() {
         let text = rendered("text", &sample());
         let width = super::super::screen::WIDTH;
-        assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= width),
+            "{text}"
+        );
         assert!(text.contains("3 claims"), "{text}");
     }
 

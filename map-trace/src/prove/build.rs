@@ -64,7 +64,11 @@ pub fn all(
         drop(told);
         for (id, program) in done {
             let name = &catalogue.experiments[id.experiment].name;
-            tell(&format!("building {}/{}: {name}", built.len() + 1, ids.len()));
+            tell(&format!(
+                "building {}/{}: {name}",
+                built.len() + 1,
+                ids.len()
+            ));
             built.insert(id, program);
         }
     });
@@ -95,9 +99,10 @@ fn program(
     }
     // Two experiments may share a program and be built at the same time: the last to finish stays.
     let thread = std::thread::current().id();
-    let fresh = workspace
-        .cache()
-        .join(format!("{name}-{key:016x}.{}-{thread:?}", std::process::id()));
+    let fresh = workspace.cache().join(format!(
+        "{name}-{key:016x}.{}-{thread:?}",
+        std::process::id()
+    ));
     command.arg("-o").arg(&fresh);
     if experiment.toolkit() == Toolkit::Go {
         command.arg(".");
@@ -164,7 +169,14 @@ fn rust_build(experiment: &Experiment, source: &Path) -> Result<Command, String>
         false => source.to_owned(),
     };
     command
-        .args(["-O", "-g", "--edition", "2021", "-C", "force-frame-pointers=yes"])
+        .args([
+            "-O",
+            "-g",
+            "--edition",
+            "2021",
+            "-C",
+            "force-frame-pointers=yes",
+        ])
         .args(&experiment.build.flags)
         .arg(main);
     Ok(command)
@@ -184,7 +196,11 @@ fn fingerprint(
         Toolkit::Rust => None,
     };
     let files = workspace.sources.of(&experiment.program);
-    for file in files.chain(shared.into_iter().flat_map(|name| workspace.sources.of(name))) {
+    for file in files.chain(
+        shared
+            .into_iter()
+            .flat_map(|name| workspace.sources.of(name)),
+    ) {
         file.hash(&mut hasher);
     }
     experiment.build.hash(&mut hasher);

@@ -48,7 +48,9 @@ impl<'a> Judge<'a> {
                 .next()
                 .map(|summary| summary.controls.clone())
                 .unwrap_or_default(),
-            entries_usable: summaries().next().is_some_and(|summary| calibrated(&summary)),
+            entries_usable: summaries()
+                .next()
+                .is_some_and(|summary| calibrated(&summary)),
         };
         Self {
             catalogue,
@@ -214,11 +216,14 @@ impl<'a> Judge<'a> {
     fn binary(&mut self, experiment: &str, go: Option<usize>) -> Result<&Binary, String> {
         let id = self.id(experiment, go)?;
         let built = self.built;
-        let found = self.binaries.entry(id).or_insert_with(|| match built.get(&id) {
-            None => Err(format!("{experiment} was not built")),
-            Some(Err(why)) => Err(why.clone()),
-            Some(Ok(path)) => open(path),
-        });
+        let found = self
+            .binaries
+            .entry(id)
+            .or_insert_with(|| match built.get(&id) {
+                None => Err(format!("{experiment} was not built")),
+                Some(Err(why)) => Err(why.clone()),
+                Some(Ok(path)) => open(path),
+            });
         found.as_ref().map_err(Clone::clone)
     }
 
@@ -235,7 +240,10 @@ impl<'a> Judge<'a> {
                 return Err(format!("{}: {why}", place.experiment));
             }
             run::values(ran, &place.key).ok_or_else(|| {
-                format!("{} did not print a number as {}", place.experiment, place.key)
+                format!(
+                    "{} did not print a number as {}",
+                    place.experiment, place.key
+                )
             })
         };
         let right = ratio.right.as_ref().map_or(Ok(Vec::new()), values);

@@ -45,7 +45,10 @@ impl Plan {
                     continue;
                 };
                 let experiment = &catalogue.experiments[index];
-                let gos = toolchains.iter().enumerate().map(|(go, one)| (Some(go), one));
+                let gos = toolchains
+                    .iter()
+                    .enumerate()
+                    .map(|(go, one)| (Some(go), one));
                 let wanted: Vec<Option<usize>> = match experiment.toolkit() {
                     Toolkit::Go => gos
                         .filter(|(_, one)| unfit(experiment, one).is_none())
@@ -55,7 +58,13 @@ impl Plan {
                     Toolkit::Rust | Toolkit::C => vec![None],
                 };
                 for go in wanted {
-                    let rules = self.runs.entry(RunId { go, experiment: index }).or_default();
+                    let rules = self
+                        .runs
+                        .entry(RunId {
+                            go,
+                            experiment: index,
+                        })
+                        .or_default();
                     if let Check::Trace { claim, .. } = check {
                         let claim = experiment.localised(claim);
                         if !rules.iter().any(|rule| same(rule, &claim)) {

@@ -94,7 +94,9 @@ pub fn all(
             let go = id.go.map(|go| toolchains[go].version.to_string());
             if round == 0 {
                 number += 1;
-                let of = go.as_ref().map_or_else(String::new, |go| format!(", Go {go}"));
+                let of = go
+                    .as_ref()
+                    .map_or_else(String::new, |go| format!(", Go {go}"));
                 tell(&format!(
                     "running {number}/{}: {}{of}",
                     plan.runs.len(),
@@ -242,7 +244,9 @@ fn environment(experiment: &Experiment) -> Vec<(OsString, OsString)> {
 /// Ends a program that is still running; true when its time was over. An interruption ends everything.
 fn end_of(outcome: &RunOutcome) -> Result<bool> {
     if let Some(pid) = outcome.running
-        && let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
+        && let Some(pid) = i32::try_from(pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
     {
         // It may have ended by itself meanwhile.
         let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
@@ -251,7 +255,10 @@ fn end_of(outcome: &RunOutcome) -> Result<bool> {
     match outcome.summary.stopped_early.as_deref() {
         None => Ok(false),
         Some("duration") => Ok(true),
-        Some(by) => Err(Error::failed("prove was not finished", format!("interrupted by {by}"))),
+        Some(by) => Err(Error::failed(
+            "prove was not finished",
+            format!("interrupted by {by}"),
+        )),
     }
 }
 

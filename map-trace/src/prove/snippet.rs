@@ -65,7 +65,15 @@ fn command(
     if !compile.go {
         let mut command = compiler("rustc", "install Rust from https://rustup.rs")?;
         command
-            .args(["--edition", "2021", "--crate-type", "lib", "--emit", "metadata", "-o"])
+            .args([
+                "--edition",
+                "2021",
+                "--crate-type",
+                "lib",
+                "--emit",
+                "metadata",
+                "-o",
+            ])
             .arg(out)
             .arg(file);
         return Ok(command);

@@ -45,7 +45,10 @@ pub fn find(wanted: &[String]) -> Result<(Vec<GoToolchain>, Vec<String>)> {
         chosen
     };
     if chosen.len() > MAX_TOOLCHAINS {
-        notes.push(format!("only {MAX_TOOLCHAINS} of {} Go toolchains are used", chosen.len()));
+        notes.push(format!(
+            "only {MAX_TOOLCHAINS} of {} Go toolchains are used",
+            chosen.len()
+        ));
     }
     let toolchains = chosen
         .into_iter()
@@ -69,7 +72,10 @@ fn choose(text: &str, found: &BTreeMap<GoVersion, PathBuf>) -> Result<GoToolchai
     let plain = text.strip_prefix("go").unwrap_or(text);
     let fits = |version: &GoVersion| {
         let name = version.to_string();
-        name == plain || name.strip_prefix(plain).is_some_and(|rest| rest.starts_with('.'))
+        name == plain
+            || name
+                .strip_prefix(plain)
+                .is_some_and(|rest| rest.starts_with('.'))
     };
     let newest = found.iter().rev().find(|(version, _)| fits(version));
     newest
@@ -114,7 +120,10 @@ fn places() -> Vec<PathBuf> {
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
-    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|one| one.path()).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|one| one.path())
+        .collect();
     paths.sort();
     paths.into_iter()
 }
@@ -148,7 +157,11 @@ fn homes() -> Vec<PathBuf> {
 /// `~/.cache/map-trace` of whoever called sudo, else of the caller.
 pub fn cache_dir() -> Option<PathBuf> {
     let absolute = |path: &PathBuf| path.is_absolute();
-    let xdg = || env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(absolute);
+    let xdg = || {
+        env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(absolute)
+    };
     let base = match env::var("SUDO_USER") {
         Ok(name) if name != "root" => None,
         _ => xdg(),
@@ -189,7 +202,14 @@ impl GoToolchain {
             .env("GOCACHE", workspace.cache().join("go-cache"))
             .env("GOPATH", workspace.cache().join("go-path"))
             .stdin(Stdio::null());
-        for name in ["GOROOT", "GOEXPERIMENT", "GOAMD64", "GODEBUG", "GOARCH", "GOOS"] {
+        for name in [
+            "GOROOT",
+            "GOEXPERIMENT",
+            "GOAMD64",
+            "GODEBUG",
+            "GOARCH",
+            "GOOS",
+        ] {
             command.env_remove(name);
         }
         command
@@ -213,11 +233,7 @@ pub fn words(program: &OsStr, stderr: &[u8]) -> String {
     const KEPT: usize = 600;
     let text = crate::binary::name::clean(&String::from_utf8_lossy(stderr).replace('\n', " "));
     let text = text.trim();
-    let from = text
-        .char_indices()
-        .rev()
-        .nth(KEPT)
-        .map_or(0, |(at, _)| at);
+    let from = text.char_indices().rev().nth(KEPT).map_or(0, |(at, _)| at);
     let name = Path::new(program).file_name().unwrap_or(program);
     format!("{}: {}", name.to_string_lossy(), &text[from..])
 }

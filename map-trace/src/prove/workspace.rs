@@ -25,14 +25,13 @@ impl Workspace {
         let folder = match &settings.output {
             Some(folder) => {
                 fs::create_dir_all(folder).map_err(|why| failed(folder, why))?;
-                folder
-                    .canonicalize()
-                    .map_err(|why| failed(folder, why))?
+                folder.canonicalize().map_err(|why| failed(folder, why))?
             }
             None => private_folder()?,
         };
         let mut workspace = Self {
-            cache: toolchain::cache_dir().map_or_else(|| folder.join("built"), |cache| cache.join("prove")),
+            cache: toolchain::cache_dir()
+                .map_or_else(|| folder.join("built"), |cache| cache.join("prove")),
             kept: settings.output.is_some(),
             sources: Sources::default(),
             folder,

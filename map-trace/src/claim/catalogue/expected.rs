@@ -35,12 +35,10 @@ impl Expected {
             .ranges
             .iter()
             .find(|(range, _)| range.contains(subject.version));
-        range
-            .map(|(_, verdict)| *verdict)
-            .or(match subject.maps {
-                MapImplementation::Hmap => self.classic,
-                MapImplementation::Swiss => self.swiss,
-            })
+        range.map(|(_, verdict)| *verdict).or(match subject.maps {
+            MapImplementation::Hmap => self.classic,
+            MapImplementation::Swiss => self.swiss,
+        })
     }
 
     /// The verdict for what is no Go program.

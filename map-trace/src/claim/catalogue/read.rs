@@ -123,7 +123,9 @@ pub fn read(files: &[(&str, &str)]) -> Result<Catalogue, CatalogueError> {
 
 /// Chapters and numbers as numbers, the rest as text: 1.9 before 1.10.
 fn order(id: &str) -> (Vec<u32>, String) {
-    let digits = id.len() - id.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+    let digits = id.len()
+        - id.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+            .len();
     let (numbers, rest) = id.split_at(digits);
     let numbers = numbers.split('.').filter_map(|part| part.parse().ok());
     (numbers.collect(), rest.to_owned())

@@ -17,7 +17,9 @@ regions = { hot = \"main.rangeOver\" }
 ";
 
 fn claim(lines: &str) -> String {
-    format!("{EXPERIMENTS}\n[[claim]]\nid = \"1\"\nstatement = \"s\"\nexpected = \"refuted\"\n{lines}")
+    format!(
+        "{EXPERIMENTS}\n[[claim]]\nid = \"1\"\nstatement = \"s\"\nexpected = \"refuted\"\n{lines}"
+    )
 }
 
 fn one(lines: &str) -> Result<Catalogue, String> {
@@ -39,8 +41,12 @@ fn the_embedded_catalogue_can_be_read() {
     }
     for claim in &catalogue.claims {
         for check in &claim.checks {
-            let Check::Compile(compile) = check else { continue };
-            let Source::File(name) = &compile.source else { continue };
+            let Check::Compile(compile) = check else {
+                continue;
+            };
+            let Source::File(name) = &compile.source else {
+                continue;
+            };
             let path = format!("snippets/{name}");
             assert!(
                 embedded_workloads().iter().any(|(known, _)| *known == path),
@@ -57,7 +63,13 @@ fn a_counterfactual_has_every_region_the_claim_speaks_of() {
         for swap in claim.counterfactuals.iter().chain(&claim.noise) {
             let moved = claim.swapped(swap).unwrap();
             for check in &moved.checks {
-                let Check::Trace { experiment, claim: rule } = check else { continue };
+                let Check::Trace {
+                    experiment,
+                    claim: rule,
+                } = check
+                else {
+                    continue;
+                };
                 let Some(crate::model::Operation::Region(region)) = &rule.rule.during else {
                     continue;
                 };
@@ -100,9 +112,15 @@ fn every_kind_of_check_is_read() {
 fn a_mistake_is_told_with_its_file_and_line() {
     let check = "[[claim.check]]\nkind = \"trace\"\nexperiment = \"range\"\nrule = ";
     for (lines, says) in [
-        (format!("{check}\"mprotct == 0\""), "did you mean 'mprotect'?"),
+        (
+            format!("{check}\"mprotct == 0\""),
+            "did you mean 'mprotect'?",
+        ),
         (format!("{check}\"mprotect during warm == 0\""), "warm"),
-        (check.replace("range", "rage") + "\"mprotect == 0\"", "no experiment 'rage'"),
+        (
+            check.replace("range", "rage") + "\"mprotect == 0\"",
+            "no experiment 'rage'",
+        ),
         ("[[claim.check]]\nkind = \"trick\"".to_owned(), "trick"),
         (String::new(), "check"),
     ] {
@@ -121,21 +139,31 @@ fn a_claim_moves_to_another_run_with_its_checks_of_runs_only() {
     let moved = claim.swapped(&claim.counterfactuals[0]).unwrap();
     assert_eq!(moved.experiments(), ["sabotage"]);
     assert_eq!(moved.checks.len(), 1);
-    let stays = Swap { run: "sabotage".into(), of: Some("sabotage".into()) };
+    let stays = Swap {
+        run: "sabotage".into(),
+        of: Some("sabotage".into()),
+    };
     assert!(claim.swapped(&stays).is_none());
 }
 
 #[test]
 fn regions_of_one_function_are_one_region() {
     let lines = "[[claim.check]]\nkind = \"trace\"\nexperiment = \"range\"\nrule = \"mprotect during warm == 0\"";
-    let text = claim(lines).replacen("hot = \"main.rangeOver\"", "hot = \"main.r\", warm = \"main.r\"", 1);
+    let text = claim(lines).replacen(
+        "hot = \"main.rangeOver\"",
+        "hot = \"main.r\", warm = \"main.r\"",
+        1,
+    );
     let catalogue = read(&[("x.toml", &text)]).unwrap();
     let experiment = &catalogue.experiments[0];
     assert_eq!(experiment.distinct_regions().count(), 1);
     let Check::Trace { claim, .. } = &catalogue.claims[0].checks[0] else {
         panic!("no rule")
     };
-    assert_eq!(experiment.localised(claim).rule.to_string(), "mprotect during hot == 0");
+    assert_eq!(
+        experiment.localised(claim).rule.to_string(),
+        "mprotect during hot == 0"
+    );
 }
 
 #[test]

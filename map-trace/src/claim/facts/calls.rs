@@ -51,9 +51,8 @@ impl Calls {
 
     /// What contradicts it, if anything does.
     fn wrong(&self, targets: &BTreeSet<String>) -> Option<String> {
-        let any = |globs: &[String], name: &str| {
-            globs.iter().any(|glob| Glob::new(glob).matches(name))
-        };
+        let any =
+            |globs: &[String], name: &str| globs.iter().any(|glob| Glob::new(glob).matches(name));
         let strange = |name: &&String| !self.only.is_empty() && !any(&self.only, name);
         if let Some(name) = targets.iter().find(strange) {
             return Some(format!("calls {name}"));

@@ -177,9 +177,7 @@ fn stores_result(code: &[Instruction], wanted: &dyn Fn(u64) -> bool) -> Option<u
         let written: Vec<Register> = used
             .used_registers()
             .iter()
-            .filter(|register| {
-                !matches!(register.access(), OpAccess::Read | OpAccess::CondRead)
-            })
+            .filter(|register| !matches!(register.access(), OpAccess::Read | OpAccess::CondRead))
             .map(|register| register.register().full_register())
             .collect();
         slot.retain(|register| !written.contains(register));

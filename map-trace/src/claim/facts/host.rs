@@ -61,8 +61,7 @@ impl HostFact {
                 Ruling::of(expect.is(there), reason)
             }
             Self::PteBit { name, bit } => {
-                let Some((_, mask, control)) = BITS.iter().find(|(known, ..)| known == name)
-                else {
+                let Some((_, mask, control)) = BITS.iter().find(|(known, ..)| known == name) else {
                     return Ruling::open(format!("no bit is called {name}"));
                 };
                 let place = mask.trailing_zeros();

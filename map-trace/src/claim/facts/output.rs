@@ -101,7 +101,9 @@ impl Comparison {
         };
         let stream = matches!(key, "stdout" | "stderr");
         if stream != matches!(sign, Sign::Has | Sign::Lacks) {
-            return Err("'has' and 'lacks' are for stdout and stderr, and these for no other".into());
+            return Err(
+                "'has' and 'lacks' are for stdout and stderr, and these for no other".into(),
+            );
         }
         Ok(Self {
             key: key.to_owned(),

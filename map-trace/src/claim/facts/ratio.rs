@@ -85,7 +85,11 @@ impl Ratio {
     pub fn judge(&self, left: &[f64], right: &[f64]) -> Ruling {
         let ratio = self.right.is_some();
         if left.len() < FEWEST || (ratio && right.len() < FEWEST) {
-            let fewest = if ratio { left.len().min(right.len()) } else { left.len() };
+            let fewest = if ratio {
+                left.len().min(right.len())
+            } else {
+                left.len()
+            };
             return Ruling::open(format!("{fewest} repetitions, {FEWEST} needed"));
         }
         let ordinary = |values: &[f64]| values.iter().all(|value| value.is_finite());
@@ -218,7 +222,10 @@ mod tests {
         assert_eq!(ruling("> 1", &four, &four), VerdictWord::Inconclusive);
         let zero = [0.0; 7];
         assert_eq!(ruling("> 1", &[5.0; 7], &zero), VerdictWord::Inconclusive);
-        assert_eq!(ruling("> 1", &[f64::NAN; 7], &[1.0; 7]), VerdictWord::Inconclusive);
+        assert_eq!(
+            ruling("> 1", &[f64::NAN; 7], &[1.0; 7]),
+            VerdictWord::Inconclusive
+        );
     }
 
     #[test]

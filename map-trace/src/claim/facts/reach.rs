@@ -84,7 +84,10 @@ impl Reach {
                 .collect();
             return Ruling::of(
                 self.expect == ReachExpect::Gated,
-                format!("{function} reaches {call} only through {}", gates.join(", ")),
+                format!(
+                    "{function} reaches {call} only through {}",
+                    gates.join(", ")
+                ),
             );
         }
         Ruling::of(

@@ -15,15 +15,28 @@ fn output(expect: &str) -> VerdictWord {
 #[test]
 fn output_is_compared_as_numbers_where_it_is_numbers() {
     for holds in [
-        "n == 300", "n == $same", "n <= 300", "n < 301", "addr == 16", "x.y > 2", "prot == rw-p",
-        "prot != r--p", "big == 9007199254740993", "stderr has concurrent map writes",
+        "n == 300",
+        "n == $same",
+        "n <= 300",
+        "n < 301",
+        "addr == 16",
+        "x.y > 2",
+        "prot == rw-p",
+        "prot != r--p",
+        "big == 9007199254740993",
+        "stderr has concurrent map writes",
         "stderr lacks SIGSEGV",
     ] {
         assert_eq!(output(holds), Supported, "{holds}");
     }
     for fails in [
-        "n == 299", "n != $same", "n > 300", "big == 9007199254740992", "prot == r--p",
-        "stderr has SIGSEGV", "stderr lacks concurrent",
+        "n == 299",
+        "n != $same",
+        "n > 300",
+        "big == 9007199254740992",
+        "prot == r--p",
+        "stderr has SIGSEGV",
+        "stderr lacks concurrent",
     ] {
         assert_eq!(output(fails), Refuted, "{fails}");
     }
@@ -56,7 +69,10 @@ fn a_kernel_symbol_is_there_or_not_and_unreadable_tables_prove_nothing() {
         kernel_symbols: Some(text.into()),
         ..HostEvidence::default()
     };
-    let fact = |expect| HostFact::KernelSymbol { name: "exc_page_fault".into(), expect };
+    let fact = |expect| HostFact::KernelSymbol {
+        name: "exc_page_fault".into(),
+        expect,
+    };
     let table = evidence("0000 T exc_page_fault\n0000 t other\t[module]\n");
     assert_eq!(fact(Presence::Present).judge(&table).verdict, Supported);
     assert_eq!(fact(Presence::Absent).judge(&table).verdict, Refuted);
@@ -69,7 +85,10 @@ fn a_kernel_symbol_is_there_or_not_and_unreadable_tables_prove_nothing() {
 
 #[test]
 fn a_bit_is_believed_where_a_control_saw_it_change() {
-    let bit = |bit| HostFact::PteBit { name: "writable".into(), bit };
+    let bit = |bit| HostFact::PteBit {
+        name: "writable".into(),
+        bit,
+    };
     let mut evidence = HostEvidence {
         entries_usable: true,
         controls: vec![Control {
@@ -108,29 +127,69 @@ fn symbols_calls_and_code_of_a_real_program_are_judged_both_ways() {
     let binary = this();
     let symbol = |name: &str, expect| {
         let name = name.to_owned();
-        BinaryFact::Symbol(Symbol { name, expect }).judge(&binary).verdict
+        BinaryFact::Symbol(Symbol { name, expect })
+            .judge(&binary)
+            .verdict
     };
     assert_eq!(symbol("map_trace_test_call*", Presence::Present), Supported);
     assert_eq!(symbol("map_trace_test_caller", Presence::Absent), Refuted);
-    assert_eq!(symbol("map_trace_test_nothing", Presence::Absent), Supported);
+    assert_eq!(
+        symbol("map_trace_test_nothing", Presence::Absent),
+        Supported
+    );
     assert_eq!(symbol("map_trace_test_nothing", Presence::Present), Refuted);
     let calls = |calls: Calls| {
         let function = "map_trace_test_caller".to_owned();
-        BinaryFact::Calls(Calls { function, ..calls }).judge(&binary).verdict
+        BinaryFact::Calls(Calls { function, ..calls })
+            .judge(&binary)
+            .verdict
     };
     let callee = || vec!["map_trace_test_callee".to_owned()];
-    assert_eq!(calls(Calls { always: callee(), ..Calls::default() }), Supported);
-    assert_eq!(calls(Calls { never: callee(), ..Calls::default() }), Refuted);
-    assert_eq!(calls(Calls { only: vec!["nothing".into()], ..Calls::default() }), Refuted);
-    assert_eq!(calls(Calls { always: vec!["nothing".into()], ..Calls::default() }), Refuted);
+    assert_eq!(
+        calls(Calls {
+            always: callee(),
+            ..Calls::default()
+        }),
+        Supported
+    );
+    assert_eq!(
+        calls(Calls {
+            never: callee(),
+            ..Calls::default()
+        }),
+        Refuted
+    );
+    assert_eq!(
+        calls(Calls {
+            only: vec!["nothing".into()],
+            ..Calls::default()
+        }),
+        Refuted
+    );
+    assert_eq!(
+        calls(Calls {
+            always: vec!["nothing".into()],
+            ..Calls::default()
+        }),
+        Refuted
+    );
     let code = |function: &str, expect| {
         let shape = Shape::Instruction("syscall".into());
         let function = function.to_owned();
-        BinaryFact::Code(Code { function, shape, expect }).judge(&binary).verdict
+        BinaryFact::Code(Code {
+            function,
+            shape,
+            expect,
+        })
+        .judge(&binary)
+        .verdict
     };
     assert_eq!(code("map_trace_test_caller", Presence::Absent), Supported);
     assert_eq!(code("map_trace_test_caller", Presence::Present), Refuted);
-    assert_eq!(code("map_trace_test_nothing", Presence::Absent), Inconclusive);
+    assert_eq!(
+        code("map_trace_test_nothing", Presence::Absent),
+        Inconclusive
+    );
 }
 
 #[test]

@@ -159,7 +159,12 @@ fn evidence(out: &mut String, verdicts: &[ProofVerdict]) {
     }
     out.push_str("| checked | Go | found |\n|---|---|---|\n");
     for (checked, found, gos) in rows {
-        let _ = writeln!(out, "| {checked} | {} | {} |", gos.join(", "), escape(&found));
+        let _ = writeln!(
+            out,
+            "| {checked} | {} | {} |",
+            gos.join(", "),
+            escape(&found)
+        );
     }
     out.push('\n');
 }

@@ -25,7 +25,10 @@ pub fn render(proof: &Proof, color: bool) -> Vec<u8> {
         .experiments
         .iter()
         .filter_map(|run| {
-            let go = run.go.as_ref().map_or_else(String::new, |go| format!(" (Go {go})"));
+            let go = run
+                .go
+                .as_ref()
+                .map_or_else(String::new, |go| format!(" (Go {go})"));
             let why = run.problem.as_ref()?;
             Some(plain(format!("  {}{go}: {}", run.name, clean(why))))
         })
@@ -36,7 +39,11 @@ pub fn render(proof: &Proof, color: bool) -> Vec<u8> {
         lines.extend(problems);
     }
     for note in &proof.notes {
-        lines.extend(wrapped(&clean(note)).into_iter().map(|line| plain(format!("  {line}"))));
+        lines.extend(
+            wrapped(&clean(note))
+                .into_iter()
+                .map(|line| plain(format!("  {line}"))),
+        );
     }
     lines.push(Line::new());
     lines.push(plain(format!("  {}", tally(proof))));
@@ -64,9 +71,10 @@ fn title(proof: &Proof) -> String {
 
 fn claim(claim: &ProofClaim) -> Vec<Line> {
     let unexpected = |maps: &str| {
-        claim.verdicts.iter().any(|one: &ProofVerdict| {
-            one.maps.is_none_or(|own| own == maps) && one.is_unexpected()
-        })
+        claim
+            .verdicts
+            .iter()
+            .any(|one: &ProofVerdict| one.maps.is_none_or(|own| own == maps) && one.is_unexpected())
     };
     let mut line = vec![plain_span(format!("  {:ID$}", clean(&claim.id)))];
     for (column, maps) in columns(claim).into_iter().zip(["classic", "swiss"]) {
@@ -78,7 +86,10 @@ fn claim(claim: &ProofClaim) -> Vec<Line> {
             Column::All(_) => Tone::Good,
             _ => Tone::Plain,
         };
-        line.push(span(tone, format!("{:VERDICT$}", format!("{}{mark}", column.word()))));
+        line.push(span(
+            tone,
+            format!("{:VERDICT$}", format!("{}{mark}", column.word())),
+        ));
     }
     let indent = 2 + ID + 2 * VERDICT;
     let mut statement = wrap_to(&clean(&claim.statement), WIDTH - indent).into_iter();
@@ -114,7 +125,10 @@ fn turns(turns: &[Turn]) -> Vec<Line> {
     ))];
     for turn in turns.iter().filter(|turn| !turn.held) {
         let must = if turn.must_turn { "turn round" } else { "stay" };
-        let go = turn.go.as_ref().map_or_else(String::new, |go| format!(" (Go {go})"));
+        let go = turn
+            .go
+            .as_ref()
+            .map_or_else(String::new, |go| format!(" (Go {go})"));
         let text = format!(
             "{} must {must} on {}{go}: {} there, {} here: {}",
             turn.claim,
@@ -123,7 +137,11 @@ fn turns(turns: &[Turn]) -> Vec<Line> {
             word(turn.after),
             turn.reason
         );
-        let tone = if turn.is_open() { Tone::Doubtful } else { Tone::Bad };
+        let tone = if turn.is_open() {
+            Tone::Doubtful
+        } else {
+            Tone::Bad
+        };
         for (number, line) in wrapped(&clean(&text)).into_iter().enumerate() {
             let lead = if number == 0 { "    " } else { "      " };
             lines.push(vec![span(tone, format!("{lead}{line}"))]);

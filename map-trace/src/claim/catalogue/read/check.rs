@@ -144,8 +144,8 @@ impl Raw {
                 }
             }
             Self::Status { experiment, expect } => {
-                let expect = Ending::parse(&expect)
-                    .ok_or_else(|| format!("'{expect}' is no way to end"))?;
+                let expect =
+                    Ending::parse(&expect).ok_or_else(|| format!("'{expect}' is no way to end"))?;
                 Ok(Check::Status { experiment, expect })
             }
             Self::Symbol {
@@ -198,10 +198,12 @@ impl Raw {
                     (Some(offset), None, None) if field.is_some() => LayoutExpect::Offset(offset),
                     (None, Some(size), None) if field.is_none() => LayoutExpect::Size(size),
                     (None, None, Some(expect)) => LayoutExpect::There(expect),
-                    _ => return Err(
-                        "'layout' needs a field's 'offset', a structure's 'size', or 'expect'"
-                            .into(),
-                    ),
+                    _ => {
+                        return Err(
+                            "'layout' needs a field's 'offset', a structure's 'size', or 'expect'"
+                                .into(),
+                        );
+                    }
                 };
                 let fact = Layout {
                     structure,
@@ -222,9 +224,12 @@ impl Raw {
                     (Some(word), None, None) => Shape::Instruction(word),
                     (None, Some(number), None) => Shape::Compares(number),
                     (None, None, Some(callee)) => Shape::StoresResultOf(callee),
-                    _ => return Err(
-                        "'code' needs one of 'instruction', 'compares', 'stores_result_of'".into(),
-                    ),
+                    _ => {
+                        return Err(
+                            "'code' needs one of 'instruction', 'compares', 'stores_result_of'"
+                                .into(),
+                        );
+                    }
                 };
                 let fact = Code {
                     function,
@@ -272,9 +277,11 @@ fn trace(
     (id, statement): (&str, &str),
     catalogue: &Catalogue,
 ) -> Result<Check, String> {
-    let regions: Vec<String> = catalogue.experiment(&experiment).map_or_else(Vec::new, |one| {
-        one.regions.iter().map(|(name, _)| name.clone()).collect()
-    });
+    let regions: Vec<String> = catalogue
+        .experiment(&experiment)
+        .map_or_else(Vec::new, |one| {
+            one.regions.iter().map(|(name, _)| name.clone()).collect()
+        });
     let mut needs = Needs::default();
     for (word, need) in raw {
         match (word.as_str(), need) {
@@ -283,14 +290,18 @@ fn trace(
                 for name in names {
                     let name = controls::plain(&name);
                     if !controls::NAMES.contains(&name.as_str()) {
-                        return Err(format!("no control '{name}'{}", hint(&name, controls::NAMES)));
+                        return Err(format!(
+                            "no control '{name}'{}",
+                            hint(&name, controls::NAMES)
+                        ));
                     }
                     needs.controls.push(name);
                 }
             }
             (name, RawNeed::Count(count)) => {
                 let operation = Operation::from_word(name);
-                if matches!(&operation, Operation::Region(region) if !regions.iter().any(|one| **one == **region)) {
+                if matches!(&operation, Operation::Region(region) if !regions.iter().any(|one| **one == **region))
+                {
                     return Err(format!("'{name}' is nothing a claim can need"));
                 }
                 needs.operations.push((operation, count));
@@ -329,7 +340,11 @@ fn compile(
         None if expect == "compiles" => None,
         None if expect == "fails" => Some(String::new()),
         Some(("fails", text)) => Some(text.trim().to_owned()),
-        _ => return Err(format!("'{expect}' is not 'compiles', 'fails' or 'fails: TEXT'")),
+        _ => {
+            return Err(format!(
+                "'{expect}' is not 'compiles', 'fails' or 'fails: TEXT'"
+            ));
+        }
     };
     Ok(Check::Compile(Compile {
         source,
@@ -339,9 +354,8 @@ fn compile(
 }
 
 fn ratio(left: &str, right: Option<&str>, expect: &str) -> Result<Check, String> {
-    let place = |text: &str| {
-        Place::parse(text).ok_or_else(|| format!("'{text}' is not EXPERIMENT.KEY"))
-    };
+    let place =
+        |text: &str| Place::parse(text).ok_or_else(|| format!("'{text}' is not EXPERIMENT.KEY"));
     Ok(Check::Ratio(Ratio {
         left: place(left)?,
         right: right.map(place).transpose()?,

@@ -84,10 +84,7 @@ impl Raw {
         let inside = |part: &str| !matches!(part, "" | "." | "..");
         let folder = self.program.split('/').next().unwrap_or("");
         let two = self.program.split('/').count() >= 2;
-        if !two
-            || !matches!(folder, "go" | "rust" | "c")
-            || !self.program.split('/').all(inside)
-        {
+        if !two || !matches!(folder, "go" | "rust" | "c") || !self.program.split('/').all(inside) {
             return Err(told(format!(
                 "'{}' is no program of go/, rust/ or c/",
                 self.program
@@ -108,7 +105,8 @@ impl Raw {
             ),
         };
         for (region, glob) in &self.regions {
-            user::Region::parse(&format!("{region}={glob}")).map_err(|why| told(why.to_string()))?;
+            user::Region::parse(&format!("{region}={glob}"))
+                .map_err(|why| told(why.to_string()))?;
         }
         let trace = self.trace.unwrap_or(true);
         let repeat = self.repeat.unwrap_or(1).clamp(1, MAX_REPEAT);
