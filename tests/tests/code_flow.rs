@@ -124,7 +124,10 @@ fn loops_are_open_at_their_steps_and_closed_at_the_functions_ends() {
             returns > steps && inside_returns * 3 < returns,
             "{version}: {returns} returns"
         );
-        assert!(unknown.len() * 50 < steps as usize, "{version}: {unknown:?}");
+        assert!(
+            unknown.len() * 50 < steps as usize,
+            "{version}: {unknown:?}"
+        );
         assert!(inside > steps && outside > inside / 4, "{version}");
         assert!(open * 4 < inside, "{version}: {open} of {inside}");
     }

@@ -80,6 +80,7 @@ impl Session<'_> {
         };
         Ok(RunOutcome {
             status: status(waited.as_ref()),
+            running: self.pid.filter(|_| waited.is_none()),
             summary: recorded.summary,
             saved,
             problem,
