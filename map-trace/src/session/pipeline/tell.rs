@@ -43,7 +43,12 @@ impl Pipeline {
             tid: header.tid,
             address: Address(record.address),
             on: self
-                .on(header.tgid, record.address & !(PAGE - 1), PAGE, &mut context)
+                .on(
+                    header.tgid,
+                    record.address & !(PAGE - 1),
+                    PAGE,
+                    &mut context,
+                )
                 .or_else(|| self.watched.name(EventKind::PteSample, record.range.into())),
             pte: Pte::decode(record.pte, level, unstable, &self.ptes),
             context,
