@@ -216,7 +216,6 @@ impl Namer {
             id,
             pid: tgid,
             truncated: stack.truncated,
-            gap: symbolized.caller_unknown,
             loops_known: symbolized.loops_known,
             stores_known: symbolized.stores_known,
             frames: symbolized.frames,

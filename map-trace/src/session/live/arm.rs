@@ -45,6 +45,8 @@ impl<'a> Session<'a> {
         let wishes = Wishes {
             detail,
             follow_forks: settings.follow_forks,
+            census: settings.census,
+            pte: settings.pte,
             stop_at_exec: watches(settings) && subject.child().is_some(),
         };
         let controls = Controls::prepare(settings.follow_forks)?;
@@ -60,6 +62,7 @@ impl<'a> Session<'a> {
         let _without = wait::become_subreaper();
         let mut structure = Structure::default();
         subject.probe(&mut instrument, &mut structure);
+        instrument.probes.census.running = true;
         let start_ns = now_ns();
         let header = HeaderLine {
             schema: TRACE_SCHEMA.to_owned(),
