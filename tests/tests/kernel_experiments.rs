@@ -1,5 +1,5 @@
-//! The experiments on maps under map-trace, on every Go that is installed: what a saboteur did is counted exactly,
-//! and what nobody did is not there.
+//! The experiments on maps under map-trace, on the oldest and the newest Go, one with classic and one with Swiss
+//! maps: what a saboteur did is counted exactly, and what nobody did is not there.
 #![expect(
     clippy::expect_used,
     reason = "helpers of tests: a failure here is a failed test"
@@ -24,9 +24,15 @@ fn traced(toolchain: &GoToolchain, flavour: Flavour, program: &str) -> Traced {
     traced
 }
 
-/// On each Go, unstripped.
-fn on_each_go(program: &str, check: impl Fn(&GoToolchain, &Traced)) {
-    for toolchain in go_toolchains() {
+/// The oldest and the newest Go.
+fn both_kinds() -> [GoToolchain; 2] {
+    let mut all = go_toolchains();
+    let newest = all.pop().expect("a Go toolchain");
+    [all.swap_remove(0), newest]
+}
+
+fn on_both_kinds(program: &str, check: impl Fn(&GoToolchain, &Traced)) {
+    for toolchain in both_kinds() {
         check(&toolchain, &traced(&toolchain, Flavour::Plain, program));
     }
 }
@@ -72,7 +78,7 @@ fn refusals(traced: &Traced, function: &str) -> u64 {
 
 #[test]
 fn a_range_that_protects_its_map_is_caught_at_every_call() {
-    on_each_go("range_mprotect", |_, traced| {
+    on_both_kinds("range_mprotect", |_, traced| {
         let calls = calls_in_range(traced, EventKind::Mprotect, "main.phaseRange");
         assert_eq!(calls, traced.said.number("mprotect"));
         assert_eq!(traced.summary.events.mprotect, calls);
@@ -82,7 +88,7 @@ fn a_range_that_protects_its_map_is_caught_at_every_call() {
 
 #[test]
 fn a_map_that_is_inaccessible_for_a_moment_is_caught_at_every_access() {
-    on_each_go("range_none", |_, traced| {
+    on_both_kinds("range_none", |_, traced| {
         let calls = calls_in_range(traced, EventKind::Mprotect, "main.phaseRange");
         assert_eq!(calls, traced.said.number("mprotect"));
         let faults = faults_in_range(traced, Cause::Protection, "main.phaseRange");
@@ -93,7 +99,7 @@ fn a_map_that_is_inaccessible_for_a_moment_is_caught_at_every_access() {
 
 #[test]
 fn a_mapping_put_over_a_map_is_caught_without_any_mprotect() {
-    on_each_go("range_overlay", |_, traced| {
+    on_both_kinds("range_overlay", |_, traced| {
         let calls = calls_in_range(traced, EventKind::Mmap, "main.phaseRange");
         assert_eq!(calls, 2 * traced.said.number("overlays"));
         let faults = faults_in_range(traced, Cause::Protection, "main.phaseRange");
@@ -105,7 +111,7 @@ fn a_mapping_put_over_a_map_is_caught_without_any_mprotect() {
 
 #[test]
 fn a_map_write_protected_by_userfaultfd_is_caught_without_any_call_that_says_so() {
-    on_each_go("range_uffd", |toolchain, traced| {
+    on_both_kinds("range_uffd", |toolchain, traced| {
         let faults = faults_in_range(traced, Cause::Userfaultfd, "main.phaseRange");
         assert_eq!(
             faults,
@@ -120,7 +126,7 @@ fn a_map_write_protected_by_userfaultfd_is_caught_without_any_call_that_says_so(
 
 #[test]
 fn every_dropped_store_is_a_signal() {
-    on_each_go("range_signal", |_, traced| {
+    on_both_kinds("range_signal", |_, traced| {
         let signals = refusals(traced, "main.phaseRange");
         assert_eq!(signals, traced.said.number("signals"));
         let faults = faults_in_range(traced, Cause::Protection, "main.phaseRange");
@@ -131,7 +137,7 @@ fn every_dropped_store_is_a_signal() {
 
 #[test]
 fn an_assign_that_lifts_the_protection_is_caught_both_ways() {
-    on_each_go("assign_toggle", |_, traced| {
+    on_both_kinds("assign_toggle", |_, traced| {
         let calls = calls_of(traced, EventKind::Mprotect, "main.phaseRangeAssign");
         assert_eq!(calls, traced.said.number("mprotect"));
         // Once over all blocks before, once after.
@@ -144,7 +150,7 @@ fn an_assign_that_lifts_the_protection_is_caught_both_ways() {
 
 #[test]
 fn a_growth_that_maps_memory_is_told_from_the_heaps_own() {
-    on_each_go("grow_mmap", |_, traced| {
+    on_both_kinds("grow_mmap", |_, traced| {
         let grown = traced.said.number("growths");
         assert!(grown >= 5);
         for kind in [EventKind::Mmap, EventKind::Mprotect, EventKind::Madvise] {
@@ -159,7 +165,7 @@ fn a_growth_that_maps_memory_is_told_from_the_heaps_own() {
 
 #[test]
 fn a_range_makes_no_memory_call_however_the_program_is_linked() {
-    let newest = go_toolchains().pop().expect("a Go toolchain");
+    let [_, newest] = both_kinds();
     for flavour in [Flavour::Stripped, Flavour::Pie, Flavour::External] {
         let traced = traced(&newest, flavour, "range");
         for phase in [
@@ -206,7 +212,7 @@ fn protection_that_is_none_of_a_maps_is_seen_and_not_charged_to_the_range() {
 
 #[test]
 fn stores_to_protected_memory_fault_where_the_program_says_they_do() {
-    on_each_go("fault", |toolchain, traced| {
+    on_both_kinds("fault", |toolchain, traced| {
         let version = &toolchain.version;
         assert_eq!(refusals(traced, "main.phaseOwnPage"), 1, "{version}");
         assert_eq!(refusals(traced, "main.phaseNoAccess"), 2, "{version}");
@@ -221,10 +227,9 @@ fn stores_to_protected_memory_fault_where_the_program_says_they_do() {
 
 #[test]
 fn overwriting_and_ranging_over_memory_that_is_there_is_no_event_at_all() {
-    on_each_go("quiet", |toolchain, traced| {
+    on_both_kinds("quiet", |toolchain, traced| {
         let version = &toolchain.version;
         let still = |context: &Context| within(traced, context, "main.phaseStill");
-        // The first round touches the loop's own stack.
         let faults = traced.trace.faults();
         let writes = faults.filter(|fault| still(&fault.context) && fault.error_code.write());
         assert_eq!(writes.count(), 0, "{version}");
