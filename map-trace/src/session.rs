@@ -18,6 +18,7 @@ mod options;
 mod order;
 pub mod outcome;
 mod pipeline;
+pub mod places;
 mod processes;
 mod progress;
 mod recording;
@@ -28,6 +29,7 @@ mod structure;
 mod userfaultfd;
 mod watched;
 
+pub use clock::utc_now;
 pub use live::{attach, run, run_in};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};

@@ -33,6 +33,7 @@ pub(super) enum Step {
     HugePages = 7,
     Nice = 8,
     Cpus = 9,
+    Streams = 10,
 }
 
 impl Step {
@@ -48,6 +49,7 @@ impl Step {
             Self::HugePages,
             Self::Nice,
             Self::Cpus,
+            Self::Streams,
         ]
         .into_iter()
         .find(|step| *step as u32 == number)
@@ -66,6 +68,7 @@ impl Step {
             Self::HugePages => "set the program's transparent huge pages",
             Self::Nice => "set the program's priority",
             Self::Cpus => "set the program's CPUs",
+            Self::Streams => "redirect the standard streams",
         }
     }
 }
@@ -79,6 +82,8 @@ pub(super) struct Plan {
     pub(super) user: Option<(Vec<u32>, u32, u32)>,
     pub(super) limits: Limits,
     pub(super) surroundings: Surroundings,
+    /// Descriptors that become standard input, output and error; none: map-trace's own.
+    pub(super) streams: Option<[RawFd; 3]>,
 }
 
 /// A child that was just forked, with our ends of its pipes.
@@ -106,6 +111,7 @@ struct View<'a> {
     user: Option<(&'a [u32], u32, u32)>,
     limits: &'a Limits,
     surroundings: &'a Surroundings,
+    streams: Option<[RawFd; 3]>,
     reset: &'a [i32],
     ignore_sigpipe: bool,
     mask: u64,
@@ -137,6 +143,7 @@ pub(super) fn fork(plan: &Plan) -> io::Result<Forked> {
             .map(|(groups, gid, uid)| (groups.as_slice(), *gid, *uid)),
         limits: &plan.limits,
         surroundings: &plan.surroundings,
+        streams: plan.streams,
         reset: &reset,
         ignore_sigpipe: signals::sigpipe_was_ignored(),
         mask: kernel_mask(blocked.before()),
@@ -262,6 +269,12 @@ unsafe fn become_caller(view: &View<'_>) {
             check(view, Step::Gid, syscall(libc::SYS_setresgid, arguments));
             let arguments = [uid, uid, uid, 0, 0, 0];
             check(view, Step::Uid, syscall(libc::SYS_setresuid, arguments));
+        }
+        if let Some(streams) = view.streams {
+            for (target, source) in streams.iter().enumerate() {
+                let arguments = [*source as usize, target, 0, 0, 0, 0];
+                check(view, Step::Streams, syscall(libc::SYS_dup2, arguments));
+            }
         }
         for signal in view.reset {
             check(view, Step::Signals, set_handler(*signal, libc::SIG_DFL));

@@ -45,11 +45,11 @@ impl Session<'_> {
                 major_faults: usage.major_faults.saturating_sub(before.major_faults),
             }
         });
-        let (counts, census) = self
-            .instrument
-            .probes
-            .census
-            .result(&self.instrument.object);
+        let (counts, census) = self.instrument.probes.census.result(
+            &self.instrument.object,
+            &totals,
+            &finished.bounds,
+        );
         let footer = footer::footer(Ending {
             counts,
             census,
@@ -80,6 +80,7 @@ impl Session<'_> {
         };
         Ok(RunOutcome {
             status: status(waited.as_ref()),
+            running: self.pid.filter(|_| waited.is_none()),
             summary: recorded.summary,
             saved,
             problem,
