@@ -207,6 +207,9 @@ pub struct Summary {
     pub causes: BTreeMap<Cause, u64>,
     pub operations: Vec<OperationRow>,
     pub pte: PteSummary,
+    /// Memory that the user asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<super::watched::WatchedMemory>,
     pub controls: Vec<Control>,
     pub claims: Vec<Claim>,
     /// The trace this was made from had no footer: it was cut short.

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::View;
 use super::answer::answer;
 use super::belief::{cost, remarks, title};
 use super::markdown::verdict;
 use super::plain::{clean, number, percent};
 use super::screen::Tone;
 use super::table::table;
+use super::{View, watched};
 use crate::model::summary::{Summary, VerdictWord};
 
 const STYLE: &str = "\
@@ -37,6 +37,7 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
     facts(&mut out, summary);
     operations(&mut out, summary);
     causes(&mut out, summary);
+    memory(&mut out, summary);
     evidence(&mut out, summary);
     host(&mut out, summary);
     out.push_str("</body>\n</html>\n");
@@ -130,6 +131,20 @@ fn causes(out: &mut String, summary: &Summary) {
         );
     }
     out.push_str("</table>\n");
+}
+
+fn memory(out: &mut String, summary: &Summary) {
+    if summary.watched.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Watched memory</h2>\n<dl>\n");
+    for item in watched::told(summary) {
+        let _ = writeln!(out, "<dt>{}</dt>", escape(&item.heading));
+        for fact in item.facts {
+            let _ = writeln!(out, "<dd>{}</dd>", escape(&fact));
+        }
+    }
+    out.push_str("</dl>\n");
 }
 
 fn evidence(out: &mut String, summary: &Summary) {

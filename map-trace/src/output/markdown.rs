@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use super::View;
 use super::answer::answer;
 use super::belief::{cost, remarks, title};
 use super::plain::{clean, number};
 use super::screen::Tone;
 use super::table::table;
+use super::{View, watched};
 use crate::model::summary::{Summary, VerdictWord};
 
 /// Renders the summary; claims first when there are any.
@@ -52,6 +52,16 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
             &["cause", "faults"],
             rows,
         );
+    }
+    if !summary.watched.is_empty() {
+        out.push_str("## Watched memory\n\n");
+        for item in watched::told(summary) {
+            let _ = writeln!(out, "- {}", escape(&item.heading));
+            for fact in item.facts {
+                let _ = writeln!(out, "  - {}", escape(&fact));
+            }
+        }
+        out.push('\n');
     }
     out.push_str("## Evidence\n\n");
     for remark in remarks(summary) {

@@ -9,7 +9,7 @@ use super::belief::{cost, remarks, title};
 use super::plain::{bytes, clean, shorten};
 use super::screen::{Line, Tone, plain, render as paint, span};
 use super::table::{Row, Table, table};
-use super::{View, plain as words};
+use super::{View, plain as words, watched};
 use crate::model::summary::{Claim, Summary, VerdictWord};
 use crate::trace::SavedTrace;
 
@@ -64,6 +64,9 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
     if !summary.claims.is_empty() {
         parts.insert(0, claims(&summary.claims, budget.claim_lines));
     }
+    if !summary.watched.is_empty() {
+        parts.push(watched_lines(summary, budget.rows));
+    }
     let mut end = belief_lines(summary);
     end.extend(notes(summary, budget.blanks >= AIRY));
     parts.push(end);
@@ -76,6 +79,21 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
             lines.push(Line::new());
         }
         lines.extend(part);
+    }
+    lines
+}
+
+/// As many of the watched things as rows of the table.
+fn watched_lines(summary: &Summary, rows: usize) -> Vec<Line> {
+    let told = watched::told(summary);
+    let left_out = told.len().saturating_sub(rows);
+    let mut lines = Vec::new();
+    for item in told.into_iter().take(rows) {
+        lines.push(plain(format!("  watched {}", item.heading)));
+        lines.extend(item.facts.iter().map(|fact| plain(format!("    {fact}"))));
+    }
+    if left_out > 0 {
+        lines.push(plain(format!("    and {left_out} more, in --format json")));
     }
     lines
 }

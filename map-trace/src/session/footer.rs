@@ -10,6 +10,7 @@ use crate::model::loss::Loss;
 use crate::model::summary::{
     Control, Executable, PerfWitness, RusageWitness, Status, TracepointWitness, Witnesses,
 };
+use crate::model::watched::WatchedMemory;
 
 /// Everything a footer is made of.
 pub struct Ending {
@@ -23,6 +24,7 @@ pub struct Ending {
     pub controls: Vec<Control>,
     /// Functions known in each region.
     pub regions: BTreeMap<String, u64>,
+    pub watched: Vec<WatchedMemory>,
     pub stopped_early: Option<String>,
     /// What user space lost, or found lost.
     pub undecodable: u64,
@@ -51,6 +53,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         executables: ending.executables,
         controls: ending.controls,
         regions: ending.regions,
+        watched: ending.watched,
         calibration: ending.calibration,
         stopped_early: ending.stopped_early,
         ..FooterLine::default()
@@ -140,6 +143,7 @@ mod tests {
             calibration: Calibration::default(),
             controls: Vec::new(),
             regions: BTreeMap::new(),
+            watched: Vec::new(),
             stopped_early: None,
             undecodable: 0,
             unattributed: 0,
