@@ -5,6 +5,7 @@
 mod attach;
 mod check;
 mod color;
+mod compare;
 mod completions;
 mod diff;
 mod doctor;
@@ -13,6 +14,7 @@ mod export;
 mod inspect;
 mod man;
 mod print;
+mod prove;
 mod record;
 mod report;
 mod rules;
@@ -49,6 +51,8 @@ enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
     Check(check::CheckArgs),
+    Compare(compare::CompareArgs),
+    Prove(prove::ProveArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
@@ -67,6 +71,8 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
             Self::Check(args) => args.run(),
+            Self::Compare(args) => args.run(),
+            Self::Prove(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),

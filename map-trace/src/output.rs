@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod belief;
+pub mod comparison;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
@@ -13,6 +14,7 @@ pub mod inspect;
 pub mod json;
 pub mod markdown;
 pub mod plain;
+pub mod prove;
 pub mod schema;
 mod screen;
 mod table;

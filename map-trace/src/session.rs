@@ -2,7 +2,9 @@
 
 mod aggregates;
 mod calls;
+mod census;
 mod clock;
+pub mod compare;
 mod controls;
 mod faults;
 mod footer;
@@ -17,15 +19,18 @@ mod options;
 mod order;
 pub mod outcome;
 mod pipeline;
+pub mod places;
 mod processes;
 mod progress;
 mod recording;
+mod sampler;
 pub mod settings;
 mod stacks;
 mod structure;
 mod userfaultfd;
 mod watched;
 
-pub use live::{attach, run};
+pub use clock::utc_now;
+pub use live::{attach, run, run_in};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};

@@ -25,13 +25,13 @@ const CRATES: [&str; 6] = [
 ];
 
 /// Everything before the live parts, in the order data flows. A module may import those before it.
-const FLOW: [&str; 11] = [
-    "model", "decode", "space", "binary", "cause", "maps", "trace", "evidence", "claim", "output",
-    "cli",
+const FLOW: [&str; 12] = [
+    "model", "decode", "space", "binary", "cause", "maps", "trace", "evidence", "claim", "compare",
+    "output", "cli",
 ];
 
 /// What the modules beside the flow may import.
-const BESIDE: [(&str, &[&str]); 5] = [
+const BESIDE: [(&str, &[&str]); 6] = [
     ("exit_code", &[]),
     ("error", &["exit_code"]),
     ("target", &["model", "error", "exit_code"]),
@@ -53,8 +53,25 @@ const BESIDE: [(&str, &[&str]); 5] = [
             "trace",
             "evidence",
             "claim",
+            "compare",
             "kernel",
             "target",
+        ],
+    ),
+    (
+        "prove",
+        &[
+            "model",
+            "error",
+            "exit_code",
+            "binary",
+            "maps",
+            "trace",
+            "evidence",
+            "claim",
+            "kernel",
+            "target",
+            "session",
         ],
     ),
 ];

@@ -141,6 +141,7 @@ impl Watched {
                 start,
                 pages: end.saturating_sub(start) / PAGE,
                 cursor: 0,
+                tgid: 0,
             }
         };
         self.ranges

@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::limits::Limits;
 use super::signals;
+use super::surroundings::Surroundings;
 use super::syscall::{exit, syscall};
 
 /// What the child says through the report pipe: which step, and the errno of its failure.
@@ -29,6 +30,10 @@ pub(super) enum Step {
     Uid = 4,
     Signals = 5,
     Exec = 6,
+    HugePages = 7,
+    Nice = 8,
+    Cpus = 9,
+    Streams = 10,
 }
 
 impl Step {
@@ -41,6 +46,10 @@ impl Step {
             Self::Uid,
             Self::Signals,
             Self::Exec,
+            Self::HugePages,
+            Self::Nice,
+            Self::Cpus,
+            Self::Streams,
         ]
         .into_iter()
         .find(|step| *step as u32 == number)
@@ -56,6 +65,10 @@ impl Step {
             Self::Uid => "set the user",
             Self::Signals => "restore the signals",
             Self::Exec => "execute the program",
+            Self::HugePages => "set the program's transparent huge pages",
+            Self::Nice => "set the program's priority",
+            Self::Cpus => "set the program's CPUs",
+            Self::Streams => "redirect the standard streams",
         }
     }
 }
@@ -68,6 +81,9 @@ pub(super) struct Plan {
     /// Group list, group and user to change to.
     pub(super) user: Option<(Vec<u32>, u32, u32)>,
     pub(super) limits: Limits,
+    pub(super) surroundings: Surroundings,
+    /// Descriptors that become standard input, output and error; none: map-trace's own.
+    pub(super) streams: Option<[RawFd; 3]>,
 }
 
 /// A child that was just forked, with our ends of its pipes.
@@ -94,6 +110,8 @@ struct View<'a> {
     environment: *const *const c_char,
     user: Option<(&'a [u32], u32, u32)>,
     limits: &'a Limits,
+    surroundings: &'a Surroundings,
+    streams: Option<[RawFd; 3]>,
     reset: &'a [i32],
     ignore_sigpipe: bool,
     mask: u64,
@@ -124,6 +142,8 @@ pub(super) fn fork(plan: &Plan) -> io::Result<Forked> {
             .as_ref()
             .map(|(groups, gid, uid)| (groups.as_slice(), *gid, *uid)),
         limits: &plan.limits,
+        surroundings: &plan.surroundings,
+        streams: plan.streams,
         reset: &reset,
         ignore_sigpipe: signals::sigpipe_was_ignored(),
         mask: kernel_mask(blocked.before()),
@@ -169,6 +189,7 @@ unsafe fn run(view: &View<'_>) -> ! {
     unsafe {
         close(view.go_write);
         close(view.report_read);
+        surround(view);
         become_caller(view);
         report(view, Step::Ready, 0);
         let mut byte = 0_u8;
@@ -198,6 +219,36 @@ unsafe fn run(view: &View<'_>) -> ! {
     }
 }
 
+/// Takes on the program's surroundings, as root still: a user may not raise a priority.
+///
+/// # Safety
+/// As for `run`.
+unsafe fn surround(view: &View<'_>) {
+    let wanted = view.surroundings;
+    // SAFETY: by this function's contract; the set's words are live and of the length given.
+    unsafe {
+        if let Some(huge_pages) = wanted.huge_pages {
+            let option = libc::PR_SET_THP_DISABLE as usize;
+            let arguments = [option, 1, huge_pages.flags(), 0, 0, 0];
+            check(view, Step::HugePages, syscall(libc::SYS_prctl, arguments));
+        }
+        if let Some(nice) = wanted.nice {
+            let who = libc::PRIO_PROCESS as usize;
+            let arguments = [who, 0, nice as isize as usize, 0, 0, 0];
+            check(view, Step::Nice, syscall(libc::SYS_setpriority, arguments));
+        }
+        if let Some(cpus) = &wanted.cpus {
+            let words = cpus.words();
+            let arguments = [0, size_of_val(words), words.as_ptr() as usize, 0, 0, 0];
+            check(
+                view,
+                Step::Cpus,
+                syscall(libc::SYS_sched_setaffinity, arguments),
+            );
+        }
+    }
+}
+
 /// Gives back what map-trace changed and becomes the user.
 ///
 /// # Safety
@@ -218,6 +269,12 @@ unsafe fn become_caller(view: &View<'_>) {
             check(view, Step::Gid, syscall(libc::SYS_setresgid, arguments));
             let arguments = [uid, uid, uid, 0, 0, 0];
             check(view, Step::Uid, syscall(libc::SYS_setresuid, arguments));
+        }
+        if let Some(streams) = view.streams {
+            for (target, source) in streams.iter().enumerate() {
+                let arguments = [*source as usize, target, 0, 0, 0, 0];
+                check(view, Step::Streams, syscall(libc::SYS_dup2, arguments));
+            }
         }
         for signal in view.reset {
             check(view, Step::Signals, set_handler(*signal, libc::SIG_DFL));

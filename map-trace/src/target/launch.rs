@@ -5,17 +5,19 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::child::{self, Plan, REPORT_BYTES, Step};
 use super::identity::{self, Identity, Sudo, UserChoice};
 use super::limits::Limits;
 use super::procfs::Process;
+use super::surroundings::Surroundings;
 use super::wait::{self, Usage, Waited};
 use super::{executable, lookup};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 
-/// What to run. Working directory, environment and standard streams are map-trace's own.
+/// What to run. The working directory is map-trace's own; so is all the rest where nothing else is said.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
     /// The program's name as typed, then its arguments.
@@ -23,6 +25,9 @@ pub struct Command {
     pub user: UserChoice,
     /// Limits map-trace raised for itself, to give back to the program.
     pub limits: Limits,
+    pub surroundings: Surroundings,
+    /// Standard input, output and error.
+    pub streams: Option<Arc<[OwnedFd; 3]>>,
 }
 
 /// A program that was found and may be executed.
@@ -30,6 +35,8 @@ pub struct Prepared {
     path: PathBuf,
     identity: Identity,
     plan: Plan,
+    /// Kept open until the child has them.
+    _streams: Option<Arc<[OwnedFd; 3]>>,
 }
 
 /// The forked child, blocked before its exec. Dropping it ends the child; the program does not run.
@@ -64,10 +71,10 @@ pub fn prepare(command: &Command) -> Result<Prepared> {
         );
     };
     let identity = identity::resolve(&command.user, &Sudo::from_environment())?;
-    let path = lookup::find(name, std::env::var_os("PATH").as_deref(), &identity)?;
+    let path = lookup::find(name, command.surroundings.path().as_deref(), &identity)?;
     executable::check(&path, &identity)?;
     let argv = command.argv.iter().map(|argument| c_string(argument));
-    let environment = environment(&identity);
+    let environment = environment(&identity, &command.surroundings);
     let user = identity
         .drop
         .then(|| (identity.groups.clone(), identity.gid, identity.uid));
@@ -80,11 +87,17 @@ pub fn prepare(command: &Command) -> Result<Prepared> {
             .collect::<Result<_>>()?,
         user,
         limits: command.limits.clone(),
+        surroundings: command.surroundings.clone(),
+        streams: command
+            .streams
+            .as_ref()
+            .map(|streams| streams.each_ref().map(AsRawFd::as_raw_fd)),
     };
     Ok(Prepared {
         path,
         identity,
         plan,
+        _streams: command.streams.clone(),
     })
 }
 
@@ -290,8 +303,8 @@ impl AsRawFd for Running {
     }
 }
 
-/// `NAME=value` strings: ours, in our order, with the user's own in place.
-fn environment(identity: &Identity) -> Vec<OsString> {
+/// `NAME=value` strings: ours, in our order, with the user's own in place and the wanted changes.
+fn environment(identity: &Identity, surroundings: &Surroundings) -> Vec<OsString> {
     let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     for (name, value) in &identity.environment {
         match variables.iter_mut().find(|(known, _)| known == name) {
@@ -299,6 +312,7 @@ fn environment(identity: &Identity) -> Vec<OsString> {
             None => variables.push((name.clone(), value.clone())),
         }
     }
+    surroundings.change(&mut variables);
     variables
         .into_iter()
         .map(|(mut name, value)| {
