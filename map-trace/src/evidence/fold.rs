@@ -284,6 +284,7 @@ impl Fold {
             loss,
             events,
             causes: self.rows.total.causes(),
+            cause_stalls: self.rows.stalls(),
             operations: self.rows.finish(&footer.counts),
             watched: self.samples.watched(footer.watched),
             pte: self.samples.finish(),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::answer::answer;
 use super::belief::{cost, remarks, title};
-use super::markdown::verdict;
+use super::markdown::{stall, verdict};
 use super::plain::{clean, number, percent};
 use super::screen::Tone;
 use super::table::table;
@@ -118,15 +118,16 @@ fn causes(out: &mut String, summary: &Summary) {
         return;
     }
     out.push_str(
-        "<h2>Causes of page faults</h2>\n<table>\n<tr><th>cause<th>faults<th>share<th></tr>\n",
+        "<h2>Causes of page faults</h2>\n<table>\n<tr><th>cause<th>faults<th>share<th>stall p50 / p99<th></tr>\n",
     );
     for (cause, count) in seen {
         let _ = writeln!(
             out,
-            "<tr><td>{}<td>{}<td>{}<td><meter max=\"{}\" value=\"{count}\"></meter></tr>",
+            "<tr><td>{}<td>{}<td>{}<td>{}<td><meter max=\"{}\" value=\"{count}\"></meter></tr>",
             cause.word(),
             number(*count),
             percent(*count, total),
+            stall(summary, *cause),
             total.max(1)
         );
     }
