@@ -12,6 +12,7 @@ mod instrument;
 mod limiter;
 mod live;
 mod members;
+mod memory_facts;
 mod modules;
 mod names;
 mod options;

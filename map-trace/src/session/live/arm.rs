@@ -12,6 +12,7 @@ use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
 use crate::model::Operation;
 use crate::model::header::{HeaderLine, Probe, TRACE_SCHEMA};
+use crate::model::watched::Looked;
 use crate::session::clock::{self, now_ns};
 use crate::session::controls::Controls;
 use crate::session::instrument::{Instrument, Wishes};
@@ -128,7 +129,9 @@ impl Session<'_> {
         let what = "cannot watch memory";
         let (binary, bias) = watched::executable(pid)?;
         let settings = self.settings;
-        let watched = watched::resolve(&binary, bias, &settings.watch_ranges, &settings.watch)?;
+        let place = (&binary, bias);
+        let mut watched = watched::resolve(pid, place, &settings.watch_ranges, &settings.watch)?;
+        watched.look(Looked::Armed);
         let object = &mut self.instrument.object;
         let programs = &mut self.events.programs;
         perf_programs::set_ranges(object, &watched.kernel_ranges(), 0)
