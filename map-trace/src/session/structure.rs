@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use map_trace_common::record::MapOperationRecord;
 
-use super::census::Census;
+use super::census::{Bounds, Census};
 use crate::binary::Binary;
 use crate::kernel::object::Object;
 use crate::kernel::totals::kind_word;
@@ -38,6 +38,7 @@ pub struct Structure {
     places: Vec<(usize, Role)>,
     names: HashMap<(usize, u64), Option<String>>,
     pub registry: Registry,
+    pub bounds: Bounds,
 }
 
 /// A record, understood.
@@ -185,6 +186,7 @@ impl Probes {
             let counted = self.census.file(uprobes, object, path, name, of);
             self.told.extend(counted);
         }
+        structure.bounds.program(&binary);
         let program = structure.programs.len();
         structure.programs.push(Program {
             binary: Arc::new(binary),
