@@ -345,3 +345,6 @@ fn descriptors(object: &Object) -> Result<Vec<(String, OwnedFd)>, UprobeError> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,11 +81,17 @@ impl Structure {
         spaces: &Spaces,
     ) -> Option<String> {
         let binary = &self.programs.get(program)?.binary;
-        let vma = spaces.place(tgid, address).vma?;
-        let svma =
-            binary.svma_of_file_offset(address.checked_sub(vma.start)?.checked_add(vma.offset)?)?;
-        // A type made at run time lies in memory that shows no file.
-        vma.name().filter(|name| name.starts_with('/'))?;
+        let svma = match spaces.place(tgid, address).vma {
+            // A type made at run time lies in memory that shows no file.
+            Some(vma) => {
+                vma.name().filter(|name| name.starts_with('/'))?;
+                let offset = address.checked_sub(vma.start)?.checked_add(vma.offset)?;
+                binary.svma_of_file_offset(offset)?
+            }
+            // The replay has holes; a program that is not position-independent lies where it says.
+            None if !binary.facts().pie => address,
+            None => return None,
+        };
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }

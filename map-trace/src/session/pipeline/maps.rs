@@ -14,7 +14,7 @@ use crate::session::structure::Told;
 
 /// Faults that wait at most, of a goroutine, and goroutines that have some.
 const MAX_PARKED: usize = 512;
-/// What memory is on that a map has left and the runtime gives back.
+/// Memory that nothing lives in, which the runtime gives back: perhaps some that a map has left.
 const FREED: &str = "freed";
 /// Ranges told in one line at most.
 const MAX_RANGES: usize = 64;
@@ -126,8 +126,8 @@ impl Pipeline {
         let (start, length) = (event.address.0, event.length);
         let removes = matches!(record.header.kind, kind::MMAP | kind::MUNMAP) && record.result >= 0;
         if self.stacks.frees(record.header.stack) {
-            let was_map = self.structure.registry.freed(tgid, start, length);
-            event.on = was_map.then(|| FREED.to_owned());
+            let _was_a_maps = self.structure.registry.freed(tgid, start, length);
+            event.on = Some(FREED.to_owned());
             return;
         }
         event.on = self.on(tgid, start, length, &mut event.context);
