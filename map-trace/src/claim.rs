@@ -10,15 +10,18 @@
 //! that may have been missed, stands between a rule and `supported`.
 
 pub mod baseline;
+pub mod catalogue;
 mod conclude;
 mod controls;
 mod example;
+pub mod facts;
 mod field;
 mod fields;
 mod file;
 mod judge;
 mod matching;
 mod parse;
+pub mod proof;
 mod rule;
 mod stacks;
 #[cfg(test)]

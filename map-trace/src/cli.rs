@@ -14,6 +14,7 @@ mod export;
 mod inspect;
 mod man;
 mod print;
+mod prove;
 mod record;
 mod report;
 mod rules;
@@ -51,6 +52,7 @@ enum Command {
     Attach(attach::AttachArgs),
     Check(check::CheckArgs),
     Compare(compare::CompareArgs),
+    Prove(prove::ProveArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Diff(diff::DiffArgs),
@@ -70,6 +72,7 @@ impl Command {
             Self::Attach(args) => args.run(),
             Self::Check(args) => args.run(),
             Self::Compare(args) => args.run(),
+            Self::Prove(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),
             Self::Diff(args) => args.run(),

@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod maps;
 pub mod model;
 pub mod output;
+pub mod prove;
 pub mod session;
 pub mod space;
 pub mod target;

@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod json;
 pub mod markdown;
 pub mod plain;
+pub mod prove;
 pub mod schema;
 mod screen;
 mod table;

@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod calls;
+mod census;
 mod clock;
 pub mod compare;
 mod controls;
@@ -17,15 +18,18 @@ mod options;
 mod order;
 pub mod outcome;
 mod pipeline;
+pub mod places;
 mod processes;
 mod progress;
 mod recording;
+mod sampler;
 pub mod settings;
 mod stacks;
 mod structure;
 mod userfaultfd;
 mod watched;
 
+pub use clock::utc_now;
 pub use live::{attach, run, run_in};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};

@@ -23,6 +23,7 @@ pub mod procfs;
 mod signals;
 pub mod stop;
 pub mod surroundings;
+pub mod syscall;
 pub mod wait;
 
 pub use identity::UserChoice;

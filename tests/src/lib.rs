@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use map_trace_workloads as workloads;
-pub use workloads::{GoToolchain, Strip};
+pub use workloads::{Flavour, GoToolchain, Strip};
 
 /// The C workload of that name, built on first use.
 pub fn c(name: &str) -> PathBuf {
@@ -42,17 +42,14 @@ pub fn c(name: &str) -> PathBuf {
     path
 }
 
-/// The Go workload of that name, built with one toolchain.
-pub fn go(toolchain: &GoToolchain, strip: Strip, name: &str) -> PathBuf {
-    let folder = workloads::build_go(toolchain, strip).unwrap_or_else(|why| {
+/// The Go workload of that name, built with one toolchain on first use.
+pub fn go(toolchain: &GoToolchain, flavour: impl Into<Flavour>, name: &str) -> PathBuf {
+    workloads::build_go_program(toolchain, flavour.into(), name).unwrap_or_else(|why| {
         panic!(
-            "building the Go workloads with {}: {why}",
+            "building the Go workload {name} with {}: {why}",
             toolchain.version
         )
-    });
-    let path = folder.join(name);
-    assert!(path.is_file(), "there is no Go workload {name}");
-    path
+    })
 }
 
 /// The installed Go toolchains; at least one with classic maps and one with Swiss maps.

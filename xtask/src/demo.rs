@@ -21,7 +21,7 @@ pub fn run() -> Result<()> {
         bail!("no Go toolchain: install one with: cargo xtask setup");
     };
     for toolchain in [oldest, newest] {
-        let folder = workloads::build_go(toolchain, workloads::Strip::No)
+        let demo = workloads::build_go_program(toolchain, workloads::Flavour::Plain, "demo")
             .with_context(|| format!("building the demo with {}", toolchain.version))?;
         eprintln!(
             "\n== {}: assign 1,000,000 entries, range, range with assign",
@@ -31,7 +31,7 @@ pub fn run() -> Result<()> {
         command
             .current_dir(workspace())
             .args(["run", "--"])
-            .arg(short(&folder.join("demo")));
+            .arg(short(&demo));
         spawn(&mut command)?;
     }
     Ok(())

@@ -31,7 +31,7 @@ const FLOW: [&str; 12] = [
 ];
 
 /// What the modules beside the flow may import.
-const BESIDE: [(&str, &[&str]); 5] = [
+const BESIDE: [(&str, &[&str]); 6] = [
     ("exit_code", &[]),
     ("error", &["exit_code"]),
     ("target", &["model", "error", "exit_code"]),
@@ -56,6 +56,22 @@ const BESIDE: [(&str, &[&str]); 5] = [
             "compare",
             "kernel",
             "target",
+        ],
+    ),
+    (
+        "prove",
+        &[
+            "model",
+            "error",
+            "exit_code",
+            "binary",
+            "maps",
+            "trace",
+            "evidence",
+            "claim",
+            "kernel",
+            "target",
+            "session",
         ],
     ),
 ];

@@ -10,6 +10,7 @@ mod licences;
 mod links;
 mod process;
 mod program;
+mod prove;
 mod root;
 mod rust_source;
 mod schema;
@@ -38,6 +39,8 @@ enum Step {
     Test(test::Options),
     /// Trace a Go program that iterates and assigns into maps, on an old and a new Go
     Demo,
+    /// Set up, build, and judge what is said of Go maps; --article writes docs/article.md
+    Prove(prove::Options),
     /// Build, then `map-trace run` the program as root: cargo xtask run -- PROGRAM [ARG...]
     Run(program::Options),
     /// Measure the speed targets against running bare
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Step::Test(options) => test::run(&options),
         Step::Demo => demo::run(),
         Step::Run(options) => return exit_code(program::run(&options)),
+        Step::Prove(options) => return exit_code(prove::run(&options)),
         Step::Bench(options) => bench::run(&options),
         Step::Schema => schema::run(),
         Step::Layers => layers::run(),

@@ -66,6 +66,18 @@ impl Layouts {
         Self::judge(facts, dwarf, table)
     }
 
+    /// Size in bytes and members, with their offsets, of any structure of a Go program, from its debug information;
+    /// none: there is no such structure.
+    ///
+    /// # Errors
+    /// There is no debug information, or it cannot be read.
+    pub fn members(
+        binary: &Binary,
+        structure: &str,
+    ) -> Result<Option<(u64, Vec<(String, u64)>)>, String> {
+        dwarf::members(&binary.elf, structure)
+    }
+
     /// The offset of a field.
     pub fn offset(&self, structure: &str, field: &str) -> Option<u64> {
         let layout = self.layout(structure)?;

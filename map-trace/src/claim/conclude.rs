@@ -1,13 +1,16 @@
 //! From counts to a verdict: what speaks against believing them, and what they say.
 
+mod voids;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Claim;
 use super::example::Example;
 use super::matching::Doubt;
 use super::rule::{Area, Compare, Expect, Rule};
-use super::{Claim, controls};
 use crate::model::Operation;
 use crate::model::summary::{Claim as Judged, CountKind, Summary, VerdictWord};
+use voids::{entries_void, voids};
 
 /// What a claim has seen.
 #[derive(Debug, Default)]
@@ -38,10 +41,9 @@ pub fn conclude(claim: &Claim, mut tally: Tally, trace: &Trace<'_>) -> Judged {
     let (verdict, reason) = if let Some(reason) = refuted(rule, &tally, trace, void.is_empty()) {
         (VerdictWord::Refuted, reason)
     } else {
-        let doubts = tally
-            .doubts
-            .iter()
-            .map(|(doubt, seen)| doubt_text(rule, *doubt, *seen));
+        // More events than asked for cannot undo that there were enough.
+        let open = tally.doubts.iter().filter(|_| !enough(rule, &tally));
+        let doubts = open.map(|(doubt, seen)| doubt_text(rule, *doubt, *seen));
         let against: Vec<String> = void
             .into_iter()
             .chain(doubts)
@@ -120,12 +122,25 @@ fn refuted(rule: &Rule, tally: &Tally, trace: &Trace<'_>, whole: bool) -> Option
     }
 }
 
+/// As many were seen as the rule asks for, and it sets no upper bound.
+fn enough(rule: &Rule, tally: &Tally) -> bool {
+    match rule.expect {
+        Expect::All => false,
+        Expect::Count(compare, wanted) => {
+            compare.most(wanted).is_none() && tally.matched >= compare.least(wanted)
+        }
+    }
+}
+
 /// What supports the rule.
 fn supported(rule: &Rule, tally: &Tally, trace: &Trace<'_>) -> String {
     match rule.expect {
         Expect::All => format!("all {} are so", number(tally.matched)),
-        Expect::Count(Compare::AtLeast | Compare::Above, _) => {
+        Expect::Count(Compare::AtLeast | Compare::Above, _) if tally.doubts.is_empty() => {
             format!("{} seen", number(tally.matched))
+        }
+        Expect::Count(Compare::AtLeast | Compare::Above, _) => {
+            format!("at least {} seen", number(tally.matched))
         }
         Expect::Count(..) if tally.matched > 0 => format!("{} seen", number(tally.matched)),
         Expect::Count(..) => none_seen(rule, trace.summary),
@@ -182,174 +197,6 @@ fn count_of(summary: &Summary, operation: &Operation) -> crate::model::summary::
         .iter()
         .find(|row| row.operation == *operation);
     row.map(|row| row.count).unwrap_or_default()
-}
-
-/// Everything that keeps the claim from being supported, whatever the counts are.
-fn voids(claim: &Claim, trace: &Trace<'_>) -> Vec<String> {
-    if trace.summary.cut_short {
-        // What else there is to say stands in the footer, which is not there.
-        return vec!["the trace is cut short".to_owned()];
-    }
-    let rule = &claim.rule;
-    let mut voids = incomplete(trace.summary);
-    if rule.event.kind().is_none() {
-        voids.push(format!(
-            "this version of map-trace does not read {} events",
-            rule.event.word
-        ));
-    } else if !trace.recorded.contains(rule.event.word) {
-        voids.push(format!(
-            "the trace does not record {} events",
-            rule.event.word
-        ));
-    }
-    voids.extend(entries_void(rule, trace.summary));
-    let own = controls::needed(rule).into_iter().map(str::to_owned);
-    let wanted = claim
-        .needs
-        .controls
-        .iter()
-        .map(|name| controls::plain(name));
-    let all: BTreeSet<String> = own.chain(wanted).collect();
-    voids.extend(
-        all.iter()
-            .filter_map(|name| control_void(name, trace.summary)),
-    );
-    voids.extend(region_void(rule, trace));
-    voids.extend(unmet(claim, trace.summary));
-    voids
-}
-
-/// Loss and disagreement in the trace as a whole.
-fn incomplete(summary: &Summary) -> Vec<String> {
-    let loss = &summary.loss;
-    let mut reasons = Vec::new();
-    for (count, what) in [
-        (loss.dropped, "events were lost"),
-        (loss.undecodable, "records could not be read"),
-        (loss.mappings, "changes of mappings were lost"),
-        (loss.compat_calls, "32-bit system calls were not decoded"),
-        (loss.table_full, "times a table in the kernel was full"),
-    ] {
-        match count {
-            0 => {}
-            // All of them: there was no side band to count in.
-            u64::MAX => reasons.push(format!("all {what}")),
-            count => reasons.push(format!("{} {what}", number(count))),
-        }
-    }
-    if loss.blind_ns > 0 {
-        reasons.push(format!(
-            "the program ran {} ns before the probes were armed",
-            number(loss.blind_ns)
-        ));
-    }
-    if !loss.sums() && reasons.is_empty() {
-        reasons.push("the counts of events do not add up".to_owned());
-    }
-    if !summary.witnesses.balanced {
-        reasons.push(match summary.witnesses.perf {
-            Some(_) => "the witnesses of page faults disagree".to_owned(),
-            None => "there is no second witness of page faults".to_owned(),
-        });
-    }
-    if !summary.complete() && reasons.is_empty() {
-        reasons.push("the trace is not complete".to_owned());
-    }
-    reasons
-}
-
-/// Why page-table entries are no evidence here, when the rule rests on them.
-fn entries_void(rule: &Rule, summary: &Summary) -> Option<String> {
-    if !controls::needs_entries(rule) {
-        return None;
-    }
-    let calibration = &summary.calibration;
-    if !calibration.usable {
-        let why = calibration
-            .reason
-            .as_deref()
-            .unwrap_or("no reason is given");
-        return Some(format!("page-table entries could not be read: {why}"));
-    }
-    if calibration.rechecked != Some(true) {
-        return Some(
-            "the calibration of page-table entries was not confirmed after the run".to_owned(),
-        );
-    }
-    (controls::needs_zero_page(rule) && !calibration.zero_page)
-        .then(|| "the shared zero page was not identified".to_owned())
-}
-
-/// Why a control does not prove what it should.
-fn control_void(name: &str, summary: &Summary) -> Option<String> {
-    let found: Vec<_> = summary
-        .controls
-        .iter()
-        .filter(|control| controls::plain(&control.name) == name)
-        .collect();
-    if found.is_empty() {
-        return Some(format!("control \"{name}\" was not run"));
-    }
-    let failed = found.into_iter().find(|control| {
-        !control.passed || control.seen != control.expected || control.expected == 0
-    })?;
-    Some(format!(
-        "control \"{}\" failed: {} of {} seen",
-        failed.name,
-        number(failed.seen),
-        number(failed.expected)
-    ))
-}
-
-/// A region that matches nothing would be clean whatever the program does.
-fn region_void(rule: &Rule, trace: &Trace<'_>) -> Option<String> {
-    let Some(region @ Operation::Region(name)) = &rule.during else {
-        return None;
-    };
-    let known = trace
-        .regions_known
-        .get(&**name)
-        .is_some_and(|functions| *functions > 0);
-    (!known && !trace.regions_seen.contains(region))
-        .then(|| format!("no function of the program is known to be in region {name}"))
-}
-
-fn unmet(claim: &Claim, summary: &Summary) -> Vec<String> {
-    let mut unmet = Vec::new();
-    for (operation, wanted) in &claim.needs.operations {
-        let count = count_of(summary, operation);
-        if count.kind == CountKind::None {
-            unmet.push(format!(
-                "how often {operation} ran was not counted, {} needed",
-                number(*wanted)
-            ));
-        } else if count.value < *wanted {
-            unmet.push(format!(
-                "{operation} ran {} times, {} needed",
-                number(count.value),
-                number(*wanted)
-            ));
-        }
-    }
-    if let Some(wanted) = claim.needs.pte_samples {
-        let pte = &summary.pte;
-        let samples = match &claim.rule.during {
-            Some(operation) => pte
-                .during
-                .get(operation.word())
-                .map_or(0, |tally| tally.samples),
-            None => pte.total.samples,
-        };
-        if samples < wanted {
-            unmet.push(format!(
-                "{} page-table samples, {} needed",
-                number(samples),
-                number(wanted)
-            ));
-        }
-    }
-    unmet
 }
 
 fn doubt_text(rule: &Rule, doubt: Doubt, (count, line): (u64, u64)) -> String {

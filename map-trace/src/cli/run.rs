@@ -79,6 +79,8 @@ impl WhoArgs {
             program,
             arguments: words.collect(),
             user,
+            environment: Vec::new(),
+            streams: None,
         })
     }
 }

@@ -112,11 +112,14 @@ pub struct Registry {
     maps: usize,
     /// Something did not fit.
     pub full: bool,
+    /// Counts changes.
+    pub changes: u64,
 }
 
 impl Registry {
     /// A process became another program or ended.
     pub fn forget(&mut self, tgid: u32) {
+        self.changes += 1;
         if let Some(process) = self.processes.remove(&tgid) {
             self.ranges -= process.ranges.len();
             self.maps -= process.maps.len();
@@ -177,13 +180,16 @@ impl Registry {
             .collect()
     }
 
-    /// Memory of a process was given back: no map is there any more.
-    pub fn freed(&mut self, tgid: u32, start: u64, length: u64) {
-        if let Some(process) = self.processes.get_mut(&tgid) {
-            let before = process.ranges.len();
-            process.clear(start, start.saturating_add(length));
-            self.ranges -= before - process.ranges.len();
-        }
+    /// Memory of a process was given back: no map is there any more. True when one was thought to be.
+    pub fn freed(&mut self, tgid: u32, start: u64, length: u64) -> bool {
+        let Some(process) = self.processes.get_mut(&tgid) else {
+            return false;
+        };
+        let before = process.ranges.len();
+        process.clear(start, start.saturating_add(length));
+        let gone = before - process.ranges.len();
+        self.ranges -= gone;
+        gone > 0
     }
 
     /// Takes what became known.
@@ -192,6 +198,7 @@ impl Registry {
             self.full = true;
             return Change::default();
         }
+        self.changes += 1;
         let process = self.processes.entry(tgid).or_default();
         let (ranges, maps) = (process.ranges.len(), process.maps.len());
         let room = MAX_RANGES.saturating_sub(self.ranges) > 512 && self.maps < MAX_MAPS;

@@ -4,12 +4,19 @@ mod arm;
 mod finish;
 mod watch;
 
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
 use super::controls::Proven;
 use super::instrument::Instrument;
 use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
-use super::settings::{ProgramSettings, RecordSettings, RunSettings, User};
+use super::sampler::Sampler;
+use super::settings::{ProgramSettings, RecordSettings, RunSettings, StreamFiles, User};
 use super::{AttachSettings, RunOutcome};
 use crate::error::{Error, Result};
 use crate::kernel::perf_programs::Target;
@@ -34,10 +41,10 @@ pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
 pub fn run_in(settings: &RunSettings, surroundings: &Surroundings) -> Result<RunOutcome> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     privilege::require(&arguments)?;
-    let command = Command {
-        surroundings: surroundings.clone(),
-        ..command(&settings.program)
-    };
+    let mut command = command(&settings.program)?;
+    let more = std::mem::take(&mut command.surroundings.environment);
+    command.surroundings = surroundings.clone();
+    command.surroundings.environment.extend(more);
     let prepared = launch::prepare(&command)?;
     let program = prepared.path().to_owned();
     let suspended = prepared.spawn()?;
@@ -84,15 +91,34 @@ pub fn user_choice(user: &User) -> UserChoice {
     }
 }
 
-fn command(program: &ProgramSettings) -> Command {
+fn command(program: &ProgramSettings) -> Result<Command> {
     let mut argv = vec![program.program.clone()];
     argv.extend(program.arguments.iter().cloned());
-    Command {
+    Ok(Command {
         argv,
         user: user_choice(&program.user),
         limits: limits::raise(),
-        ..Command::default()
-    }
+        surroundings: Surroundings {
+            environment: program
+                .environment
+                .iter()
+                .map(|(name, value)| (name.clone(), Some(value.clone())))
+                .collect(),
+            ..Surroundings::default()
+        },
+        streams: program.streams.as_ref().map(streams).transpose()?,
+    })
+}
+
+/// Opens the files a program's output goes to.
+fn streams(files: &StreamFiles) -> Result<Arc<[OwnedFd; 3]>> {
+    let failed =
+        |path: &Path, why: io::Error| Error::failed(format!("cannot use {}", path.display()), why);
+    let null = Path::new("/dev/null");
+    let input = File::open(null).map_err(|why| failed(null, why))?;
+    let output = File::create(&files.stdout).map_err(|why| failed(&files.stdout, why))?;
+    let error = File::create(&files.stderr).map_err(|why| failed(&files.stderr, why))?;
+    Ok(Arc::new([input.into(), output.into(), error.into()]))
 }
 
 /// A recording with every probe armed.
@@ -102,6 +128,8 @@ struct Session<'a> {
     events: Events,
     /// Threads whose perf events are opened; those they start inherit them.
     targets: Vec<Target>,
+    /// Samples of the memory of maps.
+    sampler: Option<Sampler>,
     pipeline: Pipeline,
     progress: Progress,
     /// The program, when it is our child.

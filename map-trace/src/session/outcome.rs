@@ -9,6 +9,8 @@ use crate::trace::SavedTrace;
 #[derive(Debug)]
 pub struct RunOutcome {
     pub status: ProgramStatus,
+    /// The program, when it is our child and still runs.
+    pub running: Option<u32>,
     pub summary: Summary,
     /// The trace, when one was asked for and is whole.
     pub saved: Option<SavedTrace>,

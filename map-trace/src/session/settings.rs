@@ -31,6 +31,17 @@ pub struct ProgramSettings {
     /// Its arguments, without the name.
     pub arguments: Vec<OsString>,
     pub user: User,
+    /// Variables besides map-trace's own environment, or in place of its own.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Files for what it writes; then it reads nothing. None: map-trace's own streams.
+    pub streams: Option<StreamFiles>,
+}
+
+/// Files that a program's output goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamFiles {
+    pub stdout: PathBuf,
+    pub stderr: PathBuf,
 }
 
 /// Who the program runs as.

@@ -5,7 +5,6 @@
 //! enters the kernel by the `syscall` instruction, so that it touches neither the C library's state nor
 //! more pages than the few it stands on. Those would count as faults of the program in its rusage.
 
-use std::arch::asm;
 use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -13,6 +12,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use super::limits::Limits;
 use super::signals;
 use super::surroundings::Surroundings;
+use super::syscall::{exit, syscall};
 
 /// What the child says through the report pipe: which step, and the errno of its failure.
 ///
@@ -33,6 +33,7 @@ pub(super) enum Step {
     HugePages = 7,
     Nice = 8,
     Cpus = 9,
+    Streams = 10,
 }
 
 impl Step {
@@ -48,6 +49,7 @@ impl Step {
             Self::HugePages,
             Self::Nice,
             Self::Cpus,
+            Self::Streams,
         ]
         .into_iter()
         .find(|step| *step as u32 == number)
@@ -66,6 +68,7 @@ impl Step {
             Self::HugePages => "set the program's transparent huge pages",
             Self::Nice => "set the program's priority",
             Self::Cpus => "set the program's CPUs",
+            Self::Streams => "redirect the standard streams",
         }
     }
 }
@@ -79,6 +82,8 @@ pub(super) struct Plan {
     pub(super) user: Option<(Vec<u32>, u32, u32)>,
     pub(super) limits: Limits,
     pub(super) surroundings: Surroundings,
+    /// Descriptors that become standard input, output and error; none: map-trace's own.
+    pub(super) streams: Option<[RawFd; 3]>,
 }
 
 /// A child that was just forked, with our ends of its pipes.
@@ -106,6 +111,7 @@ struct View<'a> {
     user: Option<(&'a [u32], u32, u32)>,
     limits: &'a Limits,
     surroundings: &'a Surroundings,
+    streams: Option<[RawFd; 3]>,
     reset: &'a [i32],
     ignore_sigpipe: bool,
     mask: u64,
@@ -137,6 +143,7 @@ pub(super) fn fork(plan: &Plan) -> io::Result<Forked> {
             .map(|(groups, gid, uid)| (groups.as_slice(), *gid, *uid)),
         limits: &plan.limits,
         surroundings: &plan.surroundings,
+        streams: plan.streams,
         reset: &reset,
         ignore_sigpipe: signals::sigpipe_was_ignored(),
         mask: kernel_mask(blocked.before()),
@@ -263,6 +270,12 @@ unsafe fn become_caller(view: &View<'_>) {
             let arguments = [uid, uid, uid, 0, 0, 0];
             check(view, Step::Uid, syscall(libc::SYS_setresuid, arguments));
         }
+        if let Some(streams) = view.streams {
+            for (target, source) in streams.iter().enumerate() {
+                let arguments = [*source as usize, target, 0, 0, 0, 0];
+                check(view, Step::Streams, syscall(libc::SYS_dup2, arguments));
+            }
+        }
         for signal in view.reset {
             check(view, Step::Signals, set_handler(*signal, libc::SIG_DFL));
         }
@@ -336,43 +349,6 @@ unsafe fn report(view: &View<'_>, step: Step, code: isize) {
 unsafe fn close(descriptor: RawFd) {
     // SAFETY: the child's own copy of a descriptor, not used again.
     unsafe { syscall(libc::SYS_close, [descriptor as usize, 0, 0, 0, 0, 0]) };
-}
-
-/// # Safety
-/// As for `run`: ends the child without running destructors or exit handlers.
-unsafe fn exit(status: usize) -> ! {
-    loop {
-        // SAFETY: exit_group does not return.
-        unsafe { syscall(libc::SYS_exit_group, [status, 0, 0, 0, 0, 0]) };
-    }
-}
-
-/// A system call, answering the result or the negated errno.
-///
-/// # Safety
-/// The arguments must be what the call `number` asks for.
-#[inline(always)]
-unsafe fn syscall(number: libc::c_long, arguments: [usize; 6]) -> isize {
-    let [a, b, c, d, e, f] = arguments;
-    let result: isize;
-    // SAFETY: the x86-64 convention (syscall(2)): number in rax, arguments in these registers, rcx and
-    // r11 destroyed; memory the call reads or writes is the caller's responsibility.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as isize => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            in("r8") e,
-            in("r9") f,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    result
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {

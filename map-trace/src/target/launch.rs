@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::child::{self, Plan, REPORT_BYTES, Step};
 use super::identity::{self, Identity, Sudo, UserChoice};
@@ -16,8 +17,7 @@ use super::{executable, lookup};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 
-/// What to run. Working directory and standard streams are map-trace's own, the rest too where `surroundings` does
-/// not say otherwise.
+/// What to run. The working directory is map-trace's own; so is all the rest where nothing else is said.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
     /// The program's name as typed, then its arguments.
@@ -26,6 +26,8 @@ pub struct Command {
     /// Limits map-trace raised for itself, to give back to the program.
     pub limits: Limits,
     pub surroundings: Surroundings,
+    /// Standard input, output and error.
+    pub streams: Option<Arc<[OwnedFd; 3]>>,
 }
 
 /// A program that was found and may be executed.
@@ -33,6 +35,8 @@ pub struct Prepared {
     path: PathBuf,
     identity: Identity,
     plan: Plan,
+    /// Kept open until the child has them.
+    _streams: Option<Arc<[OwnedFd; 3]>>,
 }
 
 /// The forked child, blocked before its exec. Dropping it ends the child; the program does not run.
@@ -84,11 +88,16 @@ pub fn prepare(command: &Command) -> Result<Prepared> {
         user,
         limits: command.limits.clone(),
         surroundings: command.surroundings.clone(),
+        streams: command
+            .streams
+            .as_ref()
+            .map(|streams| streams.each_ref().map(AsRawFd::as_raw_fd)),
     };
     Ok(Prepared {
         path,
         identity,
         plan,
+        _streams: command.streams.clone(),
     })
 }
 

@@ -81,34 +81,124 @@ pub fn pinned_go(version: &str) -> Option<PathBuf> {
         .find(|go| go.is_file())
 }
 
-/// Builds every Go workload with one toolchain; returns the folder that holds them.
+/// How a Go program is built and linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    Plain,
+    /// Without symbol table and DWARF (`-ldflags "-s -w"`).
+    Stripped,
+    /// At no fixed address (`-buildmode=pie`).
+    Pie,
+    /// By the C linker (`-linkmode=external`), as programs with C code are.
+    External,
+}
+
+impl From<Strip> for Flavour {
+    fn from(strip: Strip) -> Self {
+        match strip {
+            Strip::Yes => Self::Stripped,
+            Strip::No => Self::Plain,
+        }
+    }
+}
+
+impl Flavour {
+    /// What follows the version in the folder's name.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Stripped => "-stripped",
+            Self::Pie => "-pie",
+            Self::External => "-external",
+        }
+    }
+
+    fn apply(self, command: &mut Command) {
+        match self {
+            Self::Plain => {}
+            Self::Stripped => {
+                command.args(["-ldflags", "-s -w"]);
+            }
+            Self::Pie => {
+                command.arg("-buildmode=pie");
+            }
+            Self::External => {
+                command
+                    .args(["-ldflags", "-linkmode=external"])
+                    .env("CGO_ENABLED", "1");
+            }
+        }
+    }
+}
+
+/// A line of a program's source that sets a variable of its build: `// build: CGO_ENABLED=1`.
+const BUILD_LINE: &str = "// build: ";
+/// A line that names the first Go version that can build it: `// since: go1.20`.
+const SINCE_LINE: &str = "// since: ";
+
+/// Builds every Go workload that a toolchain can build; returns the folder that holds them.
 ///
 /// # Errors
 ///
 /// The toolchain refused a program.
 pub fn build_go(toolchain: &GoToolchain, strip: Strip) -> Result<PathBuf, Error> {
-    let folder = sources().join("go");
-    let name = match strip {
-        Strip::No => toolchain.version.clone(),
-        Strip::Yes => format!("{}-stripped", toolchain.version),
-    };
-    let out = root().join(name);
-    let module = read(&folder.join("go.mod"))?;
-    for program in programs(&folder)? {
-        let mut inputs = vec![module.clone()];
-        for source in files(&program, "go")? {
+    for program in programs(&sources().join("go"))? {
+        let text = read(&program.join("main.go"))?;
+        let since = after(&text, SINCE_LINE).next().map(numbers);
+        if since.is_none_or(|since| toolchain.number() >= since) {
+            build_program(toolchain, strip.into(), &program)?;
+        }
+    }
+    Ok(folder(toolchain, strip.into()))
+}
+
+/// Builds one Go workload; returns its path.
+///
+/// # Errors
+///
+/// There is no such program, or the toolchain refused it.
+pub fn build_go_program(
+    toolchain: &GoToolchain,
+    flavour: Flavour,
+    name: &str,
+) -> Result<PathBuf, Error> {
+    build_program(toolchain, flavour, &sources().join("go").join(name))
+}
+
+fn folder(toolchain: &GoToolchain, flavour: Flavour) -> PathBuf {
+    root().join(format!("{}{}", toolchain.version, flavour.suffix()))
+}
+
+fn build_program(
+    toolchain: &GoToolchain,
+    flavour: Flavour,
+    program: &Path,
+) -> Result<PathBuf, Error> {
+    let mut inputs = vec![read(&sources().join("go/go.mod"))?];
+    for extension in ["go", "s"] {
+        for source in files(program, extension)? {
             inputs.push(read(&source)?);
         }
-        let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
-        let base = program.file_name().unwrap_or_default();
-        let mut command = go(&toolchain.go);
-        command.current_dir(&program).args(["build", "-trimpath"]);
-        if strip == Strip::Yes {
-            command.args(["-ldflags", "-s -w"]);
-        }
-        once(&out.join(base), command, &inputs, &program)?;
     }
+    let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
+    let mut command = go(&toolchain.go);
+    command.current_dir(program).args(["build", "-trimpath"]);
+    flavour.apply(&mut command);
+    for setting in inputs.iter().flat_map(|text| after(text, BUILD_LINE)) {
+        if let Some((name, value)) = setting.split_once('=') {
+            command.env(name, value);
+        }
+    }
+    let out = folder(toolchain, flavour).join(program.file_name().unwrap_or_default());
+    once(&out, command, &inputs, program)?;
     Ok(out)
+}
+
+/// What follows `start` in each line that begins with it.
+fn after<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines()
+        .filter_map(move |line| line.strip_prefix(start))
+        .map(str::trim)
 }
 
 /// Each folder under `go/` with Go files is a program.

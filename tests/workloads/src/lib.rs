@@ -10,4 +10,7 @@ mod build;
 mod go;
 
 pub use build::{Error, build_c, root};
-pub use go::{GoToolchain, PINNED_GO, Strip, build_go, go_toolchains, pinned_go, wanted_go};
+pub use go::{
+    Flavour, GoToolchain, PINNED_GO, Strip, build_go, build_go_program, go_toolchains, pinned_go,
+    wanted_go,
+};

@@ -17,9 +17,8 @@ const WALL_SECONDS: f64 = 0.20;
 
 /// Measures one Go version: a million assigns, one range, one range with assign.
 pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Figure>)> {
-    let folder = workloads::build_go(toolchain, workloads::Strip::No)
+    let demo = workloads::build_go_program(toolchain, workloads::Flavour::Plain, "demo")
         .with_context(|| format!("building the Go workloads with {}", toolchain.version))?;
-    let demo = folder.join("demo");
     let (mut bare, mut traced) = (Vec::new(), Vec::new());
     let mut peers: Vec<(&str, Vec<Run>)> = Vec::new();
     // The first run of each finds caches cold.

@@ -27,7 +27,8 @@ pub(super) fn read(elf: &Elf, wanted: &Wanted) -> Result<Vec<Layout>, String> {
     if elf.section(".debug_info").is_none() {
         return Err("it has no debug information".into());
     }
-    let found = search(elf, wanted)
+    let names = |name: &str| wanted.iter().flatten().any(|(known, _)| *known == name);
+    let found = search(elf, &names)
         .map_err(|error| format!("its debug information cannot be read ({error})"))?;
     wanted
         .iter()
@@ -39,6 +40,19 @@ pub(super) fn read(elf: &Elf, wanted: &Wanted) -> Result<Vec<Layout>, String> {
             layout(name, required, found)
         })
         .collect()
+}
+
+/// Size and members of any one structure of a Go program; none: the debug information has no such structure.
+pub(super) fn members(
+    elf: &Elf,
+    wanted: &str,
+) -> Result<Option<(u64, Vec<(String, u64)>)>, String> {
+    if elf.section(".debug_info").is_none() {
+        return Err("it has no debug information".into());
+    }
+    search(elf, &|name| name == wanted)
+        .map(|mut found| found.remove(wanted))
+        .map_err(|error| format!("its debug information cannot be read ({error})"))
 }
 
 fn layout(
@@ -87,7 +101,7 @@ fn same(member: &str, known: &str) -> bool {
     member.eq_ignore_ascii_case(known) || (member == "elemsize" && known == "ValueSize")
 }
 
-fn search(elf: &Elf, wanted: &Wanted) -> gimli::Result<Found> {
+fn search(elf: &Elf, wanted: &dyn Fn(&str) -> bool) -> gimli::Result<Found> {
     let empty = || Window::new(&elf.image, 0, 0);
     let dwarf = gimli::Dwarf::load(|id| {
         Ok::<_, gimli::Error>(elf.window(id.name()).unwrap_or_else(empty))
@@ -120,11 +134,10 @@ fn search(elf: &Elf, wanted: &Wanted) -> gimli::Result<Found> {
 fn structures(
     dwarf: &gimli::Dwarf<Window>,
     unit: &Unit<Window>,
-    wanted: &Wanted,
+    wanted: &dyn Fn(&str) -> bool,
     budget: &mut usize,
     found: &mut Found,
 ) -> gimli::Result<()> {
-    let names = |name: &str| wanted.iter().flatten().any(|(known, _)| *known == name);
     let mut entries = unit.entries();
     let mut inside: Option<String> = None;
     while let Some(entry) = entries.next_dfs()? {
@@ -145,7 +158,7 @@ fn structures(
                 }
             }
             (1, gimli::DW_TAG_structure_type) => {
-                inside = text(dwarf, unit, entry)?.filter(|name| names(name));
+                inside = text(dwarf, unit, entry)?.filter(|name| wanted(name));
                 if let Some(name) = &inside {
                     let size = number(entry, gimli::DW_AT_byte_size).unwrap_or(0);
                     found.insert(name.clone(), (size, Vec::new()));

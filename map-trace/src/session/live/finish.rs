@@ -45,7 +45,15 @@ impl Session<'_> {
                 major_faults: usage.major_faults.saturating_sub(before.major_faults),
             }
         });
+        let (counts, census) = self
+            .instrument
+            .probes
+            .census
+            .result(&self.instrument.object);
         let footer = footer::footer(Ending {
+            counts,
+            census,
+            not_counted: self.instrument.probes.census.notes(),
             duration_ns,
             status: waited
                 .as_ref()
@@ -72,6 +80,7 @@ impl Session<'_> {
         };
         Ok(RunOutcome {
             status: status(waited.as_ref()),
+            running: self.pid.filter(|_| waited.is_none()),
             summary: recorded.summary,
             saved,
             problem,

@@ -128,6 +128,9 @@ impl Session<'_> {
         self.drain();
         self.probe_new();
         self.pipeline.release(now.saturating_sub(SLACK_NS));
+        if let Some(sampler) = &mut self.sampler {
+            sampler.update(&mut self.instrument.object, &self.pipeline);
+        }
         let undecodable = self.pipeline.trouble().undecodable;
         self.progress.update(self.pipeline.events(), undecodable);
     }
