@@ -128,6 +128,9 @@ impl Session<'_> {
         self.drain();
         self.probe_new();
         self.pipeline.release(now.saturating_sub(SLACK_NS));
+        for place in self.pipeline.structure.take_hits() {
+            self.instrument.probes.release(place);
+        }
         if let Some(sampler) = &mut self.sampler {
             sampler.update(&mut self.instrument.object, &self.pipeline);
         }
