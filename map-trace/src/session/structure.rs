@@ -10,7 +10,7 @@ use std::sync::Arc;
 use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
 
-use super::census::Census;
+use super::census::{Bounds, Census};
 use crate::binary::Binary;
 use crate::kernel::object::Object;
 use crate::kernel::totals::kind_word;
@@ -39,6 +39,7 @@ pub struct Structure {
     places: Vec<(usize, Role)>,
     names: HashMap<(usize, u64), Option<String>>,
     pub registry: Registry,
+    pub bounds: Bounds,
     /// Places of functions whose first entry is noted.
     marks: Vec<Mark>,
 }
@@ -226,6 +227,7 @@ impl Probes {
             let counted = self.census.file(uprobes, object, path, name, of);
             self.told.extend(counted);
         }
+        structure.bounds.program(&binary);
         let program = structure.programs.len();
         structure.programs.push(Program {
             binary: Arc::new(binary),

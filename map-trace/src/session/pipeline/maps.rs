@@ -39,6 +39,13 @@ impl Pipeline {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
             return;
         };
+        let bounds = &mut self.structure.bounds;
+        if matches!(told.role, Role::Make | Role::MakeSmall | Role::Clone) {
+            bounds.made(told.fact.map);
+        }
+        if let Some(header) = told.fact.header {
+            bounds.seen(told.fact.map, header.entries);
+        }
         let change = self.structure.registry.apply(header.tgid, &told.fact);
         if header.kind == kind::MAP_STATE {
             return;
