@@ -7,6 +7,7 @@ use super::Claim;
 use super::conclude::{self, Tally};
 use super::example::Example;
 use super::matching::{Doubt, EventView, Knowledge, Known, in_scope, satisfies};
+use super::part::{Part, Progress};
 use super::rule::Expect;
 use super::stacks::Stacks;
 use crate::evidence::Fold;
@@ -30,6 +31,8 @@ pub struct Setup {
     pub claims: Vec<Claim>,
     /// Regions besides those the trace was recorded with.
     pub regions: Vec<user::Region>,
+    /// The part of the run that is judged.
+    pub part: Part,
 }
 
 /// How far a process has come since its last exec, until code of the program itself has been seen.
@@ -56,6 +59,7 @@ pub struct Judge {
     /// Functions of each region, as the trace's footer counts them.
     regions_known: BTreeMap<String, u64>,
     text: String,
+    part: Progress,
 }
 
 impl Judge {
@@ -94,6 +98,7 @@ impl Judge {
             regions_seen: BTreeSet::new(),
             regions_known: BTreeMap::new(),
             text: String::new(),
+            part: Progress::new(setup.part),
         }
     }
 
@@ -120,14 +125,17 @@ impl Judge {
         }
         let phase = self.phases.get(&event.pid).copied();
         place(&mut event, &self.knowledge.stacks, phase);
-        if let Some(claims) = self.by_kind.get(&event.kind) {
+        let inside = self.part.admits(&event);
+        if inside != Known::No
+            && let Some(claims) = self.by_kind.get(&event.kind)
+        {
             for &index in claims {
                 let (claim, tally) = (&self.claims[index], &mut self.tallies[index]);
                 weigh(
                     claim,
                     tally,
                     &event,
-                    number,
+                    (number, inside),
                     &self.knowledge,
                     &mut self.text,
                 );
@@ -153,6 +161,7 @@ impl Judge {
             recorded: &self.recorded,
             regions_seen: &self.regions_seen,
             regions_known: &self.regions_known,
+            part: &self.part,
         };
         let judged = self.claims.iter().zip(self.tallies);
         judged
@@ -161,6 +170,7 @@ impl Judge {
     }
 
     fn stack(&mut self, line: &StackLine) {
+        self.part.stack(line);
         self.knowledge.stacks.keep(line, &self.knowledge.tables);
         if let Some(facts) = self.knowledge.stacks.get(Some(line.id)) {
             for operation in &facts.operations {
@@ -240,12 +250,12 @@ fn weigh(
     claim: &Claim,
     tally: &mut Tally,
     event: &EventView<'_>,
-    number: u64,
+    (number, inside): (u64, Known),
     knowledge: &Knowledge,
     text: &mut String,
 ) {
     let rule = &claim.rule;
-    let scope = in_scope(rule, event, knowledge);
+    let scope = inside.and(|| in_scope(rule, event, knowledge));
     if scope == Known::No {
         return;
     }

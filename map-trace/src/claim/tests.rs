@@ -3,5 +3,6 @@
 mod file;
 mod grammar;
 mod mutations;
+mod part;
 mod sessions;
 mod verdicts;

@@ -109,13 +109,15 @@ fn this() -> Binary {
     Binary::open(&std::env::current_exe().unwrap()).unwrap()
 }
 
-#[no_mangle]
+// SAFETY: the name is used nowhere else.
+#[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn map_trace_test_callee(value: u64) -> u64 {
     std::hint::black_box(value) + 1
 }
 
-#[no_mangle]
+// SAFETY: the name is used nowhere else.
+#[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn map_trace_test_caller(value: u64) -> u64 {
     map_trace_test_callee(std::hint::black_box(value)) + 1

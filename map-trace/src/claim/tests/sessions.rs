@@ -331,7 +331,7 @@ pub fn judge_text(lines: &[String], claims: Vec<Claim>) -> Vec<Judged> {
     let mut reader = TraceReader::new(Cursor::new(text.into_bytes())).unwrap();
     let setup = Setup {
         claims,
-        regions: Vec::new(),
+        ..Setup::default()
     };
     judge_trace(&mut reader, setup).unwrap().claims
 }
