@@ -5,6 +5,7 @@
 #![no_std]
 
 pub mod calibrate;
+pub mod census;
 pub mod counters;
 pub mod cpu;
 pub mod limits;

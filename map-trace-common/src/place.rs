@@ -50,8 +50,8 @@ pub mod flag {
     pub const SUPPLEMENT: u32 = 8;
     /// Nothing is told: the process is only marked as one of this binary.
     pub const MARKS: u32 = 16;
-    /// Always told in full, whatever the detail limit.
-    pub const ALWAYS: u32 = 32;
+    /// Inside of a function, with a frame of its own: the word at rsp is no return address.
+    pub const INSIDE: u32 = 32;
 }
 
 /// A place; its index is the probe's cookie.

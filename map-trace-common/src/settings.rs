@@ -3,6 +3,9 @@
 /// Value of an offset that the running kernel's BTF does not have.
 pub const NO_OFFSET: u32 = u32::MAX;
 
+/// `THREAD_SIZE` on x86-64: twice as much with KASAN (arch/x86/include/asm/page_64_types.h).
+pub const USUAL_THREAD_SIZE: u32 = 16 << 10;
+
 /// Settings of a session. Offsets are bytes, [`NO_OFFSET`] where unknown.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -39,4 +42,36 @@ pub struct Settings {
     pub siginfo_code: u32,
     pub siginfo_addr: u32,
     pub sigaction_handler: u32,
+}
+
+impl Settings {
+    /// Every offset unknown and everything switched off: what the programs are built with.
+    pub const UNKNOWN: Self = Self {
+        detail: 0,
+        follow_forks: 0,
+        measure_stall: 0,
+        stop_at_exec: 0,
+        thread_size: USUAL_THREAD_SIZE,
+        stack_padding: 0,
+        task_mm: NO_OFFSET,
+        task_tgid: NO_OFFSET,
+        task_pid: NO_OFFSET,
+        task_stack: NO_OFFSET,
+        task_min_flt: NO_OFFSET,
+        task_maj_flt: NO_OFFSET,
+        task_exit_code: NO_OFFSET,
+        task_fsbase: NO_OFFSET,
+        task_pagefault_disabled: NO_OFFSET,
+        task_signal: NO_OFFSET,
+        signal_live: NO_OFFSET,
+        mm_pgd: NO_OFFSET,
+        mm_start_code: NO_OFFSET,
+        mm_end_code: NO_OFFSET,
+        mm_start_stack: NO_OFFSET,
+        mm_start_brk: NO_OFFSET,
+        mm_brk: NO_OFFSET,
+        siginfo_code: NO_OFFSET,
+        siginfo_addr: NO_OFFSET,
+        sigaction_handler: NO_OFFSET,
+    };
 }

@@ -95,16 +95,32 @@ pub fn deliver<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) {
 /// aggregates it otherwise; true when it was sent. The stack in the CPU's scratch record goes along when it is new.
 #[inline(always)]
 pub fn deliver_detail<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) -> bool {
-    let counters = counters(cpu, header.kind);
+    admit(cpu, header, group) && finish(cpu, header, record, group)
+}
+
+/// Counts an event and says whether its record is to be made, for [`finish`]; else it is aggregated already.
+#[inline(always)]
+pub fn admit(cpu: *mut Cpu, header: &Header, group: &Group) -> bool {
     // SAFETY: a per-CPU map value.
-    unsafe { (*counters).counted += 1 };
-    if wanted(cpu, header, group) && EVENTS.output::<T>(record, FLAGS).is_ok() {
-        // SAFETY: as above.
-        unsafe { (*counters).delivered += 1 };
-        return true;
+    unsafe { (*counters(cpu, header.kind)).counted += 1 };
+    let wanted = wanted(cpu, header, group);
+    if !wanted {
+        aggregate(cpu, header, group);
     }
-    aggregate(cpu, header, group);
-    false
+    wanted
+}
+
+/// Sends the record of an event that was admitted; true when there was room.
+#[inline(always)]
+pub fn finish<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) -> bool {
+    let sent = EVENTS.output::<T>(record, FLAGS).is_ok();
+    if sent {
+        // SAFETY: a per-CPU map value.
+        unsafe { (*counters(cpu, header.kind)).delivered += 1 };
+    } else {
+        aggregate(cpu, header, group);
+    }
+    sent
 }
 
 /// Whether this event is to be delivered; counts it in its group.

@@ -2,6 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use map_trace_common::census::{CensusCounts, CensusPlace, MAX_CENSUS_PLACES, OPERATIONS};
 pub use map_trace_common::cpu::Cpu;
 use map_trace_common::limits::{
     FAULT_SLOTS, MAX_AGGREGATES, MAX_GROUPS, MAX_PENDING, MAX_PROCESSES, RING_BYTES,
@@ -111,3 +112,12 @@ pub struct MapOperation {
 /// One for each CPU.
 #[map]
 pub static MAP_OPERATION: PerCpuArray<MapOperation> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where operations on maps are counted.
+#[map]
+pub static CENSUS: Array<CensusPlace> = Array::with_max_entries(MAX_CENSUS_PLACES, 0);
+
+/// How often each operation was counted.
+#[map]
+pub static CENSUS_COUNTS: PerCpuArray<CensusCounts> =
+    PerCpuArray::with_max_entries(OPERATIONS as u32, 0);

@@ -1,6 +1,7 @@
 //! One file an attach point, each with one body and its two programs.
 
 mod calibrate;
+mod census;
 mod exec;
 mod exit;
 mod fault_end;

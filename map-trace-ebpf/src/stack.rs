@@ -19,6 +19,9 @@ const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
 const NEAR: u64 = 64 << 20;
 /// A frame-pointer distance above this does not tell stacks apart: it is not the innermost frame's size.
 const FRAME_MAX: u64 = 64 << 10;
+/// Bounds of a text that tell instead which words tell stacks apart: the one at rsp, or none.
+const ONLY_RETURN: (u64, u64) = (1, 0);
+const ONLY_FRAMES: (u64, u64) = (2, 0);
 /// The innermost frame is not larger than this.
 const FIRST_FRAME_MAX: u64 = 1 << 20;
 
@@ -66,6 +69,18 @@ pub fn take(cpu: *mut Cpu, registers: &Registers, process: *const Process) -> u6
     }
 }
 
+/// As [`take`], where it is known what lies at rsp: the return address, at the first instructions of a function
+/// or at its end, or, `inside` of it, nothing that tells stacks apart.
+#[inline(always)]
+pub fn take_at(cpu: *mut Cpu, registers: &Registers, process: *const Process, inside: bool) -> u64 {
+    // SAFETY: as above.
+    unsafe {
+        (*cpu).stack.generation = (*process).generation;
+        let (start, end) = if inside { ONLY_FRAMES } else { ONLY_RETURN };
+        map_trace_take_stack(registers.ip, registers.sp, registers.bp, start, end)
+    }
+}
+
 /// The body of [`take`], a global BPF function: the verifier checks it once by itself instead of on every
 /// path that leads here, which makes loading ten times as fast. Only integers may be passed to one.
 #[unsafe(no_mangle)]
@@ -95,9 +110,12 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
         } else {
             (*record).word_count = words(record, sp);
         }
+        if (start, end) == ONLY_RETURN {
+            hash = mix(hash, (*record).words[0]);
+        }
         for index in 0..STACK_WORDS {
             let word = (*record).words[index];
-            if looks_like_code(word, ip, start, end) {
+            if start <= end && looks_like_code(word, ip, start, end) {
                 hash = mix(hash, word.wrapping_add(index as u64));
             }
         }

@@ -5,6 +5,7 @@
 mod attach;
 mod check;
 mod color;
+mod compare;
 mod completions;
 mod diff;
 mod doctor;
@@ -50,6 +51,7 @@ enum Command {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
     Check(check::CheckArgs),
+    Compare(compare::CompareArgs),
     Prove(prove::ProveArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
@@ -69,6 +71,7 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Attach(args) => args.run(),
             Self::Check(args) => args.run(),
+            Self::Compare(args) => args.run(),
             Self::Prove(args) => args.run(),
             Self::Report(args) => args.run(),
             Self::Export(args) => args.run(),

@@ -6,6 +6,7 @@ mod bpf_call;
 pub mod bpf_probe;
 pub mod btf;
 pub mod calibrate;
+pub mod census;
 pub mod counters;
 pub mod host;
 pub mod object;

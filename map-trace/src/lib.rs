@@ -6,6 +6,7 @@ pub mod binary;
 pub mod cause;
 pub mod claim;
 pub mod cli;
+pub mod compare;
 pub mod decode;
 pub mod error;
 pub mod evidence;

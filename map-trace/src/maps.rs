@@ -3,6 +3,7 @@
 //! The tables in [`operations`] say which function does what; [`Tables`] adds the user's rows and
 //! regions and answers for whole stacks.
 
+pub mod census;
 pub mod inspection;
 pub mod operations;
 pub mod pattern;

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod belief;
+pub mod comparison;
 pub mod diff;
 pub mod doctor;
 pub mod explain;

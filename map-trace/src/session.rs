@@ -2,7 +2,9 @@
 
 mod aggregates;
 mod calls;
+mod census;
 mod clock;
+pub mod compare;
 mod controls;
 mod faults;
 mod footer;
@@ -20,6 +22,7 @@ pub mod places;
 mod processes;
 mod progress;
 mod recording;
+mod sampler;
 pub mod settings;
 mod stacks;
 mod structure;
@@ -27,6 +30,6 @@ mod userfaultfd;
 mod watched;
 
 pub use clock::utc_now;
-pub use live::{attach, run};
+pub use live::{attach, run, run_in};
 pub use outcome::{ProgramStatus, RunOutcome};
 pub use settings::{AttachSettings, RunSettings};

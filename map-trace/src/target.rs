@@ -22,8 +22,11 @@ mod lookup;
 pub mod procfs;
 mod signals;
 pub mod stop;
+pub mod surroundings;
+pub mod syscall;
 pub mod wait;
 
 pub use identity::UserChoice;
 pub use launch::{Command, Prepared, Running, Suspended, prepare};
+pub use surroundings::Surroundings;
 pub use wait::{Usage, Waited};

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Output;
 
 use map_trace::model::TraceLine;
+use map_trace::model::stack::StackLine;
 use map_trace::model::summary::{Claim, Summary, VerdictWord};
 use map_trace_tests::{Session, Strip, Traced, as_nobody, c, go, go_toolchains};
 
@@ -99,6 +100,74 @@ fn a_clean_program_passes_though_others_call_mprotect() {
     let claims = &traced.summary.claims;
     assert_eq!(verdicts(claims), [VerdictWord::Supported; 3], "{claims:?}");
     assert!(traced.summary.events.mprotect >= 2);
+}
+
+/// `check` on the workload `sorting`.
+fn check_sorting(how: &str) -> Traced {
+    let session = Session::check(c("sorting"))
+        .arguments(&["16", how])
+        .in_full();
+    let session = session.option("--region").option("hot=hot");
+    session.option("--expect").option(RULE).traced()
+}
+
+/// Of the calls of mprotect that the comparison made, those with hot() among their callers.
+fn seen_in_hot(traced: &Traced) -> (usize, usize) {
+    let lines = traced.trace.lines();
+    let calls = lines.iter().filter_map(|line| match line {
+        TraceLine::Mprotect(call) => call.context.stack,
+        _ => None,
+    });
+    let stack = |id| {
+        lines.iter().find_map(|line| match line {
+            TraceLine::Stack(stack) if stack.id == id => Some(stack),
+            _ => None,
+        })
+    };
+    let has = |stack: &StackLine, name| {
+        let mut names = stack.frames.iter().map(|frame| frame.function.as_deref());
+        names.any(|function| function == Some(name))
+    };
+    let compared: Vec<_> = calls
+        .filter_map(stack)
+        .filter(|stack| has(stack, "compare"))
+        .collect();
+    let hot = compared.iter().filter(|stack| has(stack, "hot")).count();
+    (compared.len(), hot)
+}
+
+#[test]
+fn a_caller_hidden_by_the_c_library_keeps_a_rule_about_it_open() {
+    let traced = check_sorting("qsort").sound();
+    let [claim] = &traced.summary.claims[..] else {
+        panic!("one claim: {:?}", traced.summary.claims)
+    };
+    let (calls, in_hot) = seen_in_hot(&traced);
+    assert!(calls >= 30);
+    assert_eq!(calls as u64, traced.said.number("mprotect"));
+    if in_hot == 0 {
+        assert_eq!(claim.verdict, VerdictWord::Inconclusive, "{claim:?}");
+        assert!(claim.reason.contains("whose stack breaks off"), "{claim:?}");
+        assert_eq!(traced.status(), 3);
+    } else {
+        // A C library with frame pointers hides nothing.
+        assert_eq!(claim.verdict, VerdictWord::Refuted, "{claim:?}");
+        assert_eq!(in_hot, calls);
+    }
+}
+
+#[test]
+fn a_caller_behind_frame_pointers_is_seen_through_a_callback() {
+    let loud = check_sorting("own").sound();
+    let (calls, in_hot) = seen_in_hot(&loud);
+    assert!(calls >= 30);
+    assert_eq!(calls, in_hot);
+    assert_eq!(verdicts(&loud.summary.claims), [VerdictWord::Refuted]);
+    let quiet = check_sorting("quiet").sound();
+    assert_eq!(quiet.said.number("mprotect"), 0);
+    assert!(quiet.said.number("compared") >= 15);
+    let claims = &quiet.summary.claims;
+    assert_eq!(verdicts(claims), [VerdictWord::Supported], "{claims:?}");
 }
 
 #[test]

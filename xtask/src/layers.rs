@@ -25,9 +25,9 @@ const CRATES: [&str; 6] = [
 ];
 
 /// Everything before the live parts, in the order data flows. A module may import those before it.
-const FLOW: [&str; 11] = [
-    "model", "decode", "space", "binary", "cause", "maps", "trace", "evidence", "claim", "output",
-    "cli",
+const FLOW: [&str; 12] = [
+    "model", "decode", "space", "binary", "cause", "maps", "trace", "evidence", "claim", "compare",
+    "output", "cli",
 ];
 
 /// What the modules beside the flow may import.
@@ -53,6 +53,7 @@ const BESIDE: [(&str, &[&str]); 6] = [
             "trace",
             "evidence",
             "claim",
+            "compare",
             "kernel",
             "target",
         ],

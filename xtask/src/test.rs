@@ -39,6 +39,9 @@ pub fn run(options: &Options) -> Result<()> {
     setup::run()?;
     if options.filter.is_none() {
         spawn(cargo().args(["fmt", "--all", "--check"]))?;
+        // The probes are a workspace of their own.
+        let probes = ["fmt", "--check", "--manifest-path"];
+        spawn(cargo().args(probes).arg("map-trace-ebpf/Cargo.toml"))?;
         let clippy = [
             "clippy",
             "--workspace",

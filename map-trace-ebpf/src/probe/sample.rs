@@ -3,7 +3,7 @@
 
 use aya_ebpf::macros::perf_event;
 use aya_ebpf::programs::PerfEventContext;
-use map_trace_common::range::{MAX_RANGES, SAMPLES_PER_TICK};
+use map_trace_common::range::{LAST, MAX_RANGES, SAMPLES_PER_TICK};
 use map_trace_common::record::{PteSampleRecord, kind};
 
 use crate::emit::{self, Group};
@@ -36,14 +36,23 @@ fn tick(cpu: *mut Cpu, process: *const Process, pid_tgid: u64) {
     }
     let mut header = emit::header::<PteSampleRecord>(kind::PTE_SAMPLE, pid_tgid);
     emit::take_stack(cpu, &mut header, task::user_registers(), process);
-    let mut index = 0;
-    for _ in 0..SAMPLES_PER_TICK {
+    let Some(last) = RANGES.get_ptr_mut(LAST) else {
+        return;
+    };
+    // SAFETY: a map value; two CPUs that move the cursor at once only repeat or skip a range.
+    let (wanted, mut index) = unsafe { ((*last).start, (*last).cursor as u32 & (MAX_RANGES - 1)) };
+    for n in 0..SAMPLES_PER_TICK {
+        if wanted != 0 && n as u64 >= wanted {
+            break;
+        }
         if pages(index) == 0 {
             index = 0;
         }
         map_trace_sample(index as u64, header.stack, header.goroutine);
         index += 1;
     }
+    // SAFETY: as above.
+    unsafe { (*last).cursor = index as u64 };
 }
 
 /// Pages of a range; 0 behind the last one.
@@ -69,6 +78,11 @@ pub extern "C" fn map_trace_sample(index: u64, stack: u64, goroutine: u64) -> u6
     ) else {
         return 0;
     };
+    // SAFETY: a map value.
+    let owner = unsafe { (*range).tgid };
+    if owner != 0 && owner != pid_tgid >> 32 {
+        return 0;
+    }
     // SAFETY: a map value; a cursor that two CPUs move at once only repeats or skips a page.
     let (address, generation) = unsafe {
         let page = (*range).cursor;

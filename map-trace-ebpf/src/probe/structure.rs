@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_user};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use map_trace_common::place::{ARGUMENTS, Place, READ_WORDS, READS, Read, flag, from};
-use map_trace_common::record::MapOperationRecord;
+use map_trace_common::record::{Header, MapOperationRecord};
 
 use crate::emit::{self, Group};
 use crate::goroutine;
@@ -107,36 +107,21 @@ fn hit(
         let _gone = OPENED.remove(&key);
     }
     record.place = index;
-    for n in 0..READS {
-        read(record, &place.reads[n], n);
-    }
-    if place.flags & flag::SUPPLEMENT == 0 {
-        let registers = Registers {
-            ip: register(ctx, offset_of!(PtRegs, ip)),
-            sp: register(ctx, offset_of!(PtRegs, sp)),
-            bp: register(ctx, offset_of!(PtRegs, bp)),
-        };
-        header.stack = stack::take(cpu, &registers, process);
-    }
-    if let Some(layout) = BINARIES.get(place.binary) {
-        header.goroutine = goroutine::of(layout, g);
-    }
-    // `runtime.g` begins with the bounds of its stack.
-    record.stack_low = goroutine::word(g);
-    record.stack_high = goroutine::word(g.wrapping_add(8));
-    record.header = header;
-    tell(cpu, process, place, record);
-}
-
-#[inline(always)]
-fn tell(cpu: *mut Cpu, process: *const Process, place: &Place, record: &MapOperationRecord) {
     if place.flags & flag::SUPPLEMENT != 0 {
+        fill(record, place, &mut header, g);
         emit::supplement(record);
         return;
     }
+    let registers = Registers {
+        ip: register(ctx, offset_of!(PtRegs, ip)),
+        sp: register(ctx, offset_of!(PtRegs, sp)),
+        bp: register(ctx, offset_of!(PtRegs, bp)),
+    };
+    header.stack = stack::take_at(cpu, &registers, process, place.flags & flag::INSIDE != 0);
     let size = if place.group_byte == 0 {
         0
     } else {
+        read(record, &place.reads[0], 0);
         byte(record, place.group_byte - 1)
     };
     let group = Group {
@@ -147,12 +132,26 @@ fn tell(cpu: *mut Cpu, process: *const Process, place: &Place, record: &MapOpera
         address: value(record, place.subject),
         duration_ns: 0,
     };
-    if place.flags & flag::ALWAYS != 0 {
-        let _sent = stack::send(cpu, &record.header, record.header.stack);
-        emit::deliver(cpu, &record.header, record, &group);
-    } else {
-        let _sent = emit::deliver_detail(cpu, &record.header, record, &group);
+    // What goes beyond the detail limit is only counted, and nothing more is read for it.
+    if emit::admit(cpu, &header, &group) {
+        fill(record, place, &mut header, g);
+        let _sent = emit::finish(cpu, &header, record, &group);
     }
+}
+
+/// Reads what the place asks for.
+#[inline(always)]
+fn fill(record: &mut MapOperationRecord, place: &Place, header: &mut Header, g: u64) {
+    for n in 0..READS {
+        read(record, &place.reads[n], n);
+    }
+    if let Some(layout) = BINARIES.get(place.binary) {
+        header.goroutine = goroutine::of(layout, g);
+    }
+    // `runtime.g` begins with the bounds of its stack.
+    record.stack_low = goroutine::word(g);
+    record.stack_high = goroutine::word(g.wrapping_add(8));
+    record.header = *header;
 }
 
 /// An index of at most 31, in a form in which the verifier sees that it is.

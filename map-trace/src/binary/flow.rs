@@ -29,6 +29,9 @@ const MAX_FUNCTIONS: usize = 16_384;
 /// Instructions of remembered graphs.
 const MAX_INSTRUCTIONS: usize = 400_000;
 
+/// Calls of one loop looked at for their line.
+const MAX_CALLS: usize = 256;
+
 /// An answer of three values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Judged {
@@ -71,6 +74,19 @@ impl CodeFlow {
     };
 }
 
+/// A line of a function.
+struct Line {
+    function: String,
+    file: String,
+    line: u32,
+}
+
+impl Line {
+    fn is_before(&self, other: &Self) -> bool {
+        self.function == other.function && self.file == other.file && self.line < other.line
+    }
+}
+
 /// A function that tells something.
 #[derive(Debug)]
 struct Flow {
@@ -111,19 +127,15 @@ impl Binary {
         let Some((at, is_call)) = position(&flow.graph, svma, exact) else {
             return CodeFlow::default();
         };
-        let in_loop = match &flow.loops {
+        let (in_loop, depth) = match &flow.loops {
             // Iterating is what it is for: its name says so.
-            _ if own.iterates() => Judged::No,
-            Some(loops) => loops.at(at),
-            None => Judged::Unknown,
-        };
-        let depth = match (&flow.loops, in_loop) {
-            (Some(loops), Judged::Yes) => loops.steps(at).map(|svma| self.inlined(svma)).min(),
-            _ => None,
+            _ if own.iterates() => (Judged::No, 0),
+            Some(loops) => self.in_loop(&flow.graph, loops, at),
+            None => (Judged::Unknown, 0),
         };
         CodeFlow {
             in_loop,
-            depth: depth.unwrap_or(0),
+            depth,
             stores: if is_call {
                 stores::at_call(&flow.graph, at)
             } else if exact {
@@ -132,6 +144,58 @@ impl Binary {
                 Stores::No
             },
         }
+    }
+
+    /// Whether an instruction is in a loop over a map, and how deep the loop's function is inlined.
+    fn in_loop(&self, graph: &Graph, loops: &Loops, at: usize) -> (Judged, usize) {
+        let judged = loops.at(at);
+        let set = match judged {
+            Judged::Yes => loops.inside(at),
+            Judged::Unknown if self.is_between(graph, loops, at) => loops.leaving(at),
+            other => return (other, 0),
+        };
+        let depths = loops.steps(set).map(|svma| self.inlined(svma));
+        (Judged::Yes, depths.min().unwrap_or(0))
+    }
+
+    /// Whether code that leads out of a loop is in the loop's body all the same: it stands, by its line, behind
+    /// the loop's start and before a call that is inside. What follows a loop follows all of it.
+    fn is_between(&self, graph: &Graph, loops: &Loops, at: usize) -> bool {
+        let set = loops.leaving(at);
+        // With two loops left at once, one of them may be over already.
+        if set.count_ones() != 1 {
+            return false;
+        }
+        let Some(start) = loops.starts(set).next() else {
+            return false;
+        };
+        let depth = self.inlined(start);
+        let (Some(start), Some(here)) = (
+            self.line(start, depth),
+            self.line(graph.instructions[at].ip(), depth),
+        ) else {
+            return false;
+        };
+        let inside = (0..graph.instructions.len())
+            .filter(|&call| graph.is_call(call) && loops.inside(call) & set != 0)
+            .take(MAX_CALLS);
+        start.is_before(&here)
+            && inside
+                .filter_map(|call| self.line(graph.instructions[call].ip(), depth))
+                .any(|call| here.is_before(&call))
+    }
+
+    /// The line an address belongs to in the function that many functions are inlined around.
+    fn line(&self, svma: u64, depth: usize) -> Option<Line> {
+        let mut frames = Vec::new();
+        self.frames(svma, &mut frames);
+        let at = frames.len().checked_sub(depth + 1)?;
+        let frame = frames.swap_remove(at);
+        Some(Line {
+            function: frame.function,
+            file: frame.file?,
+            line: frame.line?,
+        })
     }
 
     /// Functions inlined around an address.

@@ -54,6 +54,8 @@ pub(super) struct GoFunction {
 const TOP_FRAME: u8 = 1 << 0;
 /// `funcFlag_SPWRITE`: rsp is set to something the table cannot express.
 const SP_WRITE: u8 = 1 << 1;
+/// `funcFlag_ASM`: written in assembly.
+const ASSEMBLY: u8 = 1 << 2;
 
 /// The table of one binary.
 #[derive(Debug)]
@@ -343,6 +345,10 @@ impl GoTable {
     /// True for a function nothing called, such as `runtime.goexit` and `runtime.mstart`.
     pub const fn is_top(&self, function: &GoFunction) -> bool {
         function.flags & TOP_FRAME != 0
+    }
+
+    pub const fn is_assembly(&self, function: &GoFunction) -> bool {
+        function.flags & ASSEMBLY != 0
     }
 
     /// The value of one of the function's pc tables at an address.

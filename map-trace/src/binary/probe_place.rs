@@ -37,6 +37,14 @@ impl Class {
     pub const fn is_emulated(self) -> bool {
         matches!(self, Self::Emulated)
     }
+
+    /// In words.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Emulated => "emulated",
+            Self::SingleStepped => "single-stepped",
+        }
+    }
 }
 
 /// What a hit costs with a program that only counts, in ns: medians on Linux 6.18 under KVM. A guide for

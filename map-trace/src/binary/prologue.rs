@@ -12,11 +12,11 @@ pub(super) const MAX_BYTES: u64 = 64 << 10;
 
 /// What is known at one instruction, relative to the return address's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
+pub(super) struct State {
     /// Slot minus rsp.
     sp: Option<i64>,
     /// Slot minus rbp, once rbp is this function's frame pointer.
-    bp: Option<i64>,
+    pub bp: Option<i64>,
     /// What became of the caller's rbp.
     caller_bp: CallerBp,
 }
@@ -33,7 +33,7 @@ impl State {
         caller_bp: CallerBp::Unknown,
     };
 
-    fn slot(self) -> ReturnSlot {
+    pub fn slot(self) -> ReturnSlot {
         let place = match (self.sp, self.bp) {
             (Some(sp), _) => SlotPlace::FromSp(sp),
             (None, Some(bp)) => SlotPlace::FromBp(bp),
@@ -62,8 +62,8 @@ impl State {
 /// Reads `code`, the function's bytes from its start at `start`, up to the instruction at `svma`.
 ///
 /// One pass in address order; the state at a jump's target is kept until it is reached. Code that only
-/// a later jump reaches is not understood, and the answer is then unknown.
-pub(super) fn return_slot(code: &[u8], start: u64, svma: u64) -> ReturnSlot {
+/// a later jump reaches is not understood, and the answer is then none.
+pub(super) fn state(code: &[u8], start: u64, svma: u64) -> Option<State> {
     let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
     let mut instruction = Instruction::default();
     let mut state = Some(State::ENTRY);
@@ -79,9 +79,7 @@ pub(super) fn return_slot(code: &[u8], start: u64, svma: u64) -> ReturnSlot {
         }
         // A caller is asked for at its return address minus one, inside the call: the same frame.
         if svma < instruction.next_ip() {
-            return state
-                .filter(|_| svma >= at)
-                .map_or(ReturnSlot::UNKNOWN, State::slot);
+            return state.filter(|_| svma >= at);
         }
         let Some(now) = state else { continue };
         let next = step(now, &instruction);
@@ -102,7 +100,7 @@ pub(super) fn return_slot(code: &[u8], start: u64, svma: u64) -> ReturnSlot {
             _ => Some(next),
         };
     }
-    ReturnSlot::UNKNOWN
+    None
 }
 
 /// The state after an instruction.
@@ -256,7 +254,7 @@ mod tests {
     use super::*;
 
     fn at(code: &[u8], offset: u64) -> (SlotPlace, CallerBp) {
-        let slot = return_slot(code, 0x1000, 0x1000 + offset);
+        let slot = state(code, 0x1000, 0x1000 + offset).map_or(ReturnSlot::UNKNOWN, State::slot);
         (slot.place, slot.caller_bp)
     }
 

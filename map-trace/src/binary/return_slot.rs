@@ -15,8 +15,53 @@ impl Binary {
         }
         self.cfi()
             .and_then(|cfi| cfi.rule(svma))
-            .or_else(|| self.slot_by_reading(svma))
+            .or_else(|| self.slot_read(svma).map(prologue::State::slot))
             .unwrap_or(ReturnSlot::UNKNOWN)
+    }
+
+    /// Whether rbp is the frame pointer of the function that calls at an address, so that a chain of frame
+    /// pointers leads to its caller. For a return address pass the address minus one.
+    pub fn keeps_frame_pointer(&self, svma: u64) -> bool {
+        if !self.elf.is_x86_64() || !self.elf.is_code(svma) {
+            return false;
+        }
+        if let Some(go) = self.go().filter(|go| go.contains(svma)) {
+            return self.go_keeps_frame_pointer(go, svma);
+        }
+        match self.cfi().and_then(|cfi| cfi.rule(svma)) {
+            Some(rule) => rule.place == SlotPlace::FromBp(8),
+            None => self.slot_read(svma).is_some_and(|slot| slot.bp == Some(8)),
+        }
+    }
+
+    /// A Go function with a frame saves rbp right below its return address (cmd/internal/obj/x86/obj6.go,
+    /// `bpsize`), unless it is assembly declared NOFRAME, or NOSPLIT with nothing on its stack.
+    fn go_keeps_frame_pointer(&self, go: &GoTable, svma: u64) -> bool {
+        let Some(function) = go.function_at(svma) else {
+            return false;
+        };
+        go.is_top(&function)
+            || (go
+                .stack_delta(&function, svma)
+                .is_some_and(|delta| delta >= 8)
+                && (!go.is_assembly(&function) || self.sets_bp(function.start)))
+    }
+
+    /// True when a function's first instructions make rbp its frame pointer.
+    fn sets_bp(&self, start: u64) -> bool {
+        // mov rbp, rsp (Go 1.21 and later); lea rbp, [rsp+n] (before).
+        const MOV: &[u8] = &[0x48, 0x89, 0xe5];
+        const LEA: [&[u8]; 3] = [
+            &[0x48, 0x8d, 0x6c, 0x24],
+            &[0x48, 0x8d, 0xac, 0x24],
+            &[0x48, 0x8d, 0x2c, 0x24],
+        ];
+        let mut code = [0; 64];
+        self.read(start, &mut code).is_some()
+            && (0..code.len()).any(|at| {
+                let code = &code[at..];
+                code.starts_with(MOV) || LEA.iter().any(|lea| code.starts_with(lea))
+            })
     }
 
     fn go_slot(&self, go: &GoTable, svma: u64) -> ReturnSlot {
@@ -28,7 +73,9 @@ impl Binary {
         }
         let Some(delta) = go.stack_delta(&function, svma) else {
             // It sets rsp (`runtime.systemstack`, `runtime.nanotime1`): the table cannot follow.
-            return self.slot_by_reading(svma).unwrap_or(ReturnSlot::UNKNOWN);
+            return self
+                .slot_read(svma)
+                .map_or(ReturnSlot::UNKNOWN, prologue::State::slot);
         };
         let caller_bp = if delta < 8 || self.saves_bp_here(svma) {
             CallerBp::Unchanged
@@ -51,7 +98,7 @@ impl Binary {
     }
 
     /// By disassembly, for a function whose start is known.
-    fn slot_by_reading(&self, svma: u64) -> Option<ReturnSlot> {
+    fn slot_read(&self, svma: u64) -> Option<prologue::State> {
         let function = self.function_at(svma)?;
         let size = function.end - function.start;
         if size > prologue::MAX_BYTES {
@@ -59,6 +106,6 @@ impl Binary {
         }
         let mut code = vec![0; size as usize];
         self.read(function.start, &mut code)?;
-        Some(prologue::return_slot(&code, function.start, svma))
+        prologue::state(&code, function.start, svma)
     }
 }

@@ -4,14 +4,15 @@
 //! Go's assembly leaves, any function in its prologue or epilogue) rbp still belongs to its caller, and
 //! the walk begins at the caller's caller: the very function a user asks about is missing. The record
 //! therefore carries the words at rsp. Each step asks the binary where the return address is; when that
-//! is the slot right above rbp the walk is right from there on, else the word in the slot is the hidden
-//! caller.
+//! is the slot right above rbp the walk is right for this step, else the word in the slot is the hidden
+//! caller. The same happens further out (glibc's `qsort` hides its caller from the comparison); where the
+//! words do not reach, the gap is marked.
 
 use std::sync::Arc;
 
 use super::{Binary, CallerBp, SlotPlace};
 
-/// Hidden callers put back for one stack, at most.
+/// Callers looked for one by one, at most: as many as there are recorded words.
 const MAX_STEPS: usize = 16;
 
 /// A user stack as recorded, addresses of the traced process.
@@ -45,15 +46,25 @@ pub struct RawFrame {
     pub ip: u64,
     /// Put back from the words at rsp.
     pub restored: bool,
+    /// Between this frame and the next one callers may be missing: it could not be told where the return
+    /// address is, or it lies beyond the recorded words and rbp is not known to lead to it.
+    pub gap: bool,
+}
+
+impl RawFrame {
+    const fn of(ip: u64, restored: bool) -> Self {
+        Self {
+            ip,
+            restored,
+            gap: false,
+        }
+    }
 }
 
 /// The callers, innermost first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     pub frames: Vec<RawFrame>,
-    /// Between the last restored frame and the next one callers may be missing: it could not be told
-    /// where the return address is, or it lies beyond the recorded words.
-    pub caller_unknown: bool,
 }
 
 /// Which binary holds a runtime address, and the address there as the file states it.
@@ -84,74 +95,125 @@ impl Chain<'_> {
             && self.next < self.raw.frames.len()
     }
 
-    fn rest(&self) -> impl Iterator<Item = RawFrame> {
-        let frames = self.raw.frames.get(self.next..).unwrap_or_default();
-        frames.iter().map(|&ip| RawFrame {
-            ip,
-            restored: false,
-        })
+    /// The next frame; the chain moves on to the frame pointer saved there, which is returned where known.
+    fn take(&mut self) -> Option<(u64, Option<u64>)> {
+        let frame = *self.raw.frames.get(self.next)?;
+        self.next += 1;
+        self.node = self.node.and_then(|node| self.raw.word(node));
+        Some((frame, self.node))
     }
+}
+
+/// Where leaving one function after the other has come to.
+struct Place {
+    /// Exact for the innermost function, else a return address.
+    at: u64,
+    exact: bool,
+    sp: u64,
+    bp: Option<u64>,
+    /// The next frame of the chain is the one that rbp leads to here.
+    linked: bool,
 }
 
 /// Puts hidden callers back. A word is taken for a caller only when it lands in executable text of a
 /// known binary.
+///
+/// Behind a function without a frame pointer of its own, rbp leads to the frame of a function further out
+/// and the caller is not on the chain. As far as the recorded words reach it is put back; beyond them the gap
+/// is marked.
 pub fn restore(raw: &RawStack, lookup: &Lookup) -> Restored {
-    let mut out = Restored {
-        frames: vec![RawFrame {
-            ip: raw.ip,
-            restored: false,
-        }],
-        caller_unknown: true,
-    };
+    let mut frames = vec![RawFrame::of(raw.ip, false)];
     let mut chain = Chain {
         raw,
         node: Some(raw.bp),
         next: 0,
     };
-    let mut at = raw.ip;
-    let (mut sp, mut bp) = (raw.sp, Some(raw.bp));
-    for step in 0..MAX_STEPS {
-        let Some(rule) = rule(at, step == 0, lookup) else {
-            break;
-        };
-        let slot = match rule.place {
-            SlotPlace::FromSp(bytes) => sp.checked_add_signed(bytes),
-            SlotPlace::FromBp(bytes) => bp.and_then(|bp| bp.checked_add_signed(bytes)),
-            SlotPlace::Outermost => {
-                out.caller_unknown = false;
-                return out;
-            }
-            SlotPlace::Unknown => None,
-        };
-        // A slot below rsp would be a stack that grows upward: nonsense.
-        let Some(slot) = slot.filter(|&slot| slot >= sp) else {
-            break;
-        };
-        chain.pass_below(slot);
-        if chain.meets(slot) {
-            out.caller_unknown = false;
-            break;
+    let mut place = Place {
+        at: raw.ip,
+        exact: true,
+        sp: raw.sp,
+        bp: Some(raw.bp),
+        linked: true,
+    };
+    for _ in 0..MAX_STEPS {
+        match leave(&mut place, &mut chain, lookup) {
+            Left::To(frame) => frames.push(frame),
+            Left::Outermost => return Restored { frames },
+            Left::Lost => break,
         }
-        let Some(caller) = raw.word(slot) else { break };
-        if !lookup(caller).is_some_and(|(binary, svma)| binary.is_code(svma)) {
-            break;
-        }
-        out.frames.push(RawFrame {
-            ip: caller,
-            restored: true,
-        });
-        bp = match rule.caller_bp {
-            CallerBp::Unchanged => bp,
+    }
+    if let Some(last) = frames.last_mut() {
+        last.gap = place.exact || !place.linked || !keeps_frame_pointer(place.at, lookup);
+    }
+    let rest = raw.frames.get(chain.next..).unwrap_or_default();
+    frames.extend(rest.iter().map(|&ip| RawFrame {
+        gap: !keeps_frame_pointer(ip, lookup),
+        ..RawFrame::of(ip, false)
+    }));
+    Restored { frames }
+}
+
+/// What leaving a function came to.
+enum Left {
+    To(RawFrame),
+    /// Nothing called it.
+    Outermost,
+    /// Where its return address is, or what is there, is not known.
+    Lost,
+}
+
+/// Leaves the function at a place for its caller.
+fn leave(place: &mut Place, chain: &mut Chain, lookup: &Lookup) -> Left {
+    let Some(rule) = rule(place.at, place.exact, lookup) else {
+        return Left::Lost;
+    };
+    let slot = match rule.place {
+        SlotPlace::FromSp(bytes) => place.sp.checked_add_signed(bytes),
+        SlotPlace::FromBp(bytes) => place.bp.and_then(|bp| bp.checked_add_signed(bytes)),
+        SlotPlace::Outermost => return Left::Outermost,
+        SlotPlace::Unknown => None,
+    };
+    // A slot below rsp would be a stack that grows upward: nonsense.
+    let Some(slot) = slot.filter(|&slot| slot >= place.sp) else {
+        return Left::Lost;
+    };
+    let before = chain.next;
+    chain.pass_below(slot);
+    let frame = if chain.meets(slot)
+        && let Some((caller, bp)) = chain.take()
+    {
+        (place.bp, place.linked) = (bp, true);
+        RawFrame::of(caller, false)
+    } else {
+        let caller = chain.raw.word(slot);
+        let is_code =
+            |&caller: &u64| lookup(caller).is_some_and(|(binary, svma)| binary.is_code(svma));
+        let Some(caller) = caller.filter(is_code) else {
+            // Of two places for the frame at least one is wrong.
+            place.linked &= chain.node.is_none() && chain.next == before;
+            return Left::Lost;
+        };
+        place.bp = match rule.caller_bp {
+            CallerBp::Unchanged => place.bp,
             CallerBp::Saved(bytes) => slot
                 .checked_add_signed(bytes)
-                .and_then(|address| raw.word(address)),
+                .and_then(|address| chain.raw.word(address)),
             CallerBp::Unknown => None,
         };
-        sp = slot.saturating_add(8);
-        at = caller;
-    }
-    out.frames.extend(chain.rest());
-    out
+        place.linked = place.bp.is_some() && place.bp == chain.node;
+        RawFrame::of(caller, true)
+    };
+    place.sp = slot.saturating_add(8);
+    (place.at, place.exact) = (frame.ip, false);
+    Left::To(frame)
+}
+
+/// Whether rbp is the frame pointer of the function that a return address is in.
+fn keeps_frame_pointer(at: u64, lookup: &Lookup) -> bool {
+    let svma = |(binary, svma): (Arc<Binary>, u64)| Some((binary, svma.checked_sub(1)?));
+    lookup(at)
+        .and_then(svma)
+        .is_some_and(|(binary, svma)| binary.keeps_frame_pointer(svma))
 }
 
 /// The rule at an exact instruction pointer, or at a return address.
@@ -185,7 +247,7 @@ mod tests {
             truncated: false,
         };
         let restored = restore(&raw, &|_| None);
-        assert!(restored.caller_unknown);
+        assert!(restored.frames.iter().all(|frame| frame.gap));
         let ips: Vec<u64> = restored.frames.iter().map(|f| f.ip).collect();
         assert_eq!(ips, [0x5000, 0x6000, 0x6100]);
         assert!(restored.frames.iter().all(|f| !f.restored));

@@ -47,12 +47,10 @@ pub struct Wanted {
     pub inode: Option<(u64, u64)>,
 }
 
-/// Named frames and whether a caller may be missing behind the innermost ones.
+/// Named frames and what is known of all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Symbolized {
     pub frames: Vec<Frame>,
-    /// As [`stack::Restored::caller_unknown`].
-    pub caller_unknown: bool,
     /// As [`StackLine::loops_known`](crate::model::stack::StackLine::loops_known).
     pub loops_known: bool,
     /// As [`StackLine::stores_known`](crate::model::stack::StackLine::stores_known).
@@ -200,7 +198,6 @@ impl Symbolizer {
         }
         Symbolized {
             frames,
-            caller_unknown: restored.caller_unknown,
             loops_known,
             stores_known: storing == Storing::Known,
         }
@@ -254,6 +251,10 @@ impl Symbolizer {
         }
         if out.len() == before {
             out.push(blank);
+        }
+        // Functions inlined into one another have no gap between them.
+        if let Some(host) = out.last_mut() {
+            host.gap = frame.gap;
         }
         let apart = out[before..].iter().all(is_apart);
         if apart { CodeFlow::APART } else { flow }

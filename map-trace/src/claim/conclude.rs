@@ -43,10 +43,9 @@ pub fn conclude(claim: &Claim, mut tally: Tally, trace: &Trace<'_>) -> Judged {
     let (verdict, reason) = if let Some(reason) = refuted(rule, &tally, trace, void.is_empty()) {
         (VerdictWord::Refuted, reason)
     } else {
-        let doubts = tally
-            .doubts
-            .iter()
-            .map(|(doubt, seen)| doubt_text(rule, *doubt, *seen));
+        // More events than asked for cannot undo that there were enough.
+        let open = tally.doubts.iter().filter(|_| !enough(rule, &tally));
+        let doubts = open.map(|(doubt, seen)| doubt_text(rule, *doubt, *seen));
         let against: Vec<String> = void
             .into_iter()
             .chain(doubts)
@@ -125,12 +124,25 @@ fn refuted(rule: &Rule, tally: &Tally, trace: &Trace<'_>, whole: bool) -> Option
     }
 }
 
+/// As many were seen as the rule asks for, and it sets no upper bound.
+fn enough(rule: &Rule, tally: &Tally) -> bool {
+    match rule.expect {
+        Expect::All => false,
+        Expect::Count(compare, wanted) => {
+            compare.most(wanted).is_none() && tally.matched >= compare.least(wanted)
+        }
+    }
+}
+
 /// What supports the rule.
 fn supported(rule: &Rule, tally: &Tally, trace: &Trace<'_>) -> String {
     match rule.expect {
         Expect::All => format!("all {} are so", number(tally.matched)),
-        Expect::Count(Compare::AtLeast | Compare::Above, _) => {
+        Expect::Count(Compare::AtLeast | Compare::Above, _) if tally.doubts.is_empty() => {
             format!("{} seen", number(tally.matched))
+        }
+        Expect::Count(Compare::AtLeast | Compare::Above, _) => {
+            format!("at least {} seen", number(tally.matched))
         }
         Expect::Count(..) if tally.matched > 0 => format!("{} seen", number(tally.matched)),
         // How often operations ran is known of the whole run only.

@@ -89,7 +89,7 @@ impl Judge {
             knowledge: Knowledge {
                 stacks: Stacks::default(),
                 tables: Tables::new(operations_of(header), &regions),
-                structure: recorded.contains("map_make"),
+                probed: recorded.contains("map_make"),
             },
             recorded,
             phases: HashMap::new(),

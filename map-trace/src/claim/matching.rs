@@ -61,8 +61,8 @@ impl Known {
 pub struct Knowledge {
     pub stacks: Stacks,
     pub tables: Tables,
-    /// The trace says where the memory of maps lies.
-    pub structure: bool,
+    /// The program's maps are probed: it is one of Go.
+    pub probed: bool,
 }
 
 /// An event, or a group of events that are alike.
@@ -233,11 +233,20 @@ fn nameless(vma: &VmaFacts) -> Known {
     }
 }
 
+/// Memory of maps that holds no entries, and memory that a map has left.
+const OTHER_PARTS: [&str; 4] = ["header", "table", "directory", "freed"];
+
+/// Go keeps maps in its heap, of which goroutines' stacks are part: in anonymous memory.
+fn may_hold_maps(vma: &VmaFacts) -> bool {
+    !matches!(vma.kind, VmaKind::File | VmaKind::Stack | VmaKind::Special)
+}
+
 fn part(place: &Place<'_>, wanted: &str, knowledge: &Knowledge) -> Known {
     match place.part {
         Some(part) if part == wanted => Known::Yes,
-        // Named by what it was watched as, memory may be a map's all the same.
-        Some(_) if knowledge.structure => Known::No,
+        Some(part) if OTHER_PARTS.contains(&part) => Known::No,
+        None if knowledge.probed && place.vma.is_some_and(|vma| !may_hold_maps(vma)) => Known::No,
+        // Named by what it was watched as, memory may be a map's all the same; and not all maps are known.
         _ => Known::Unsure(Doubt::Area),
     }
 }

@@ -154,26 +154,19 @@ impl Names {
 }
 
 /// Whether a stack shows every caller out to where its thread began.
-///
-/// The callers that were put back form an unbroken chain from the innermost frame; frames found by following
-/// frame pointers do so only where no gap was left before them.
 fn lack(line: &StackLine) -> Option<Lack> {
-    let mut whole = true;
-    let innermost = line.frames.first().map(|frame| frame.ip);
-    for frame in &line.frames {
-        // Functions inlined into one place have one address.
-        let by_pointer = Some(frame.ip) != innermost && !frame.restored;
-        whole &= !(by_pointer && line.gap);
-        let Some(function) = frame.function.as_deref() else {
-            continue;
-        };
+    for (index, frame) in line.frames.iter().enumerate() {
+        let function = frame.function.as_deref().unwrap_or_default();
         // The interrupted function's own frame is not on the handler's chain.
         if is_signal_return(function) {
             break;
         }
-        let last = std::ptr::eq(frame, line.frames.last().unwrap_or(frame));
-        if whole && (is_start(function) || (last && is_new_thread(function))) {
+        let last = index + 1 == line.frames.len();
+        if is_start(function) || (last && is_new_thread(function)) {
             return None;
+        }
+        if frame.gap && !hides_only_runtime(function) {
+            break;
         }
     }
     Some(if line.truncated {
@@ -181,6 +174,15 @@ fn lack(line: &StackLine) -> Option<Lack> {
     } else {
         Lack::Broken
     })
+}
+
+/// A function without a frame pointer that only Go's runtime calls: whoever it hides is the runtime's own.
+fn hides_only_runtime(function: &str) -> bool {
+    let plain = function.trim_end_matches(".abi0");
+    matches!(
+        plain,
+        "runtime.systemstack" | "runtime.asmcgocall" | "runtime.mcall"
+    )
 }
 
 /// A function that nothing of the program's own calls: a thread or the program begins in it.
@@ -239,48 +241,60 @@ fn modules(frames: &[Frame]) -> Modules {
 mod tests {
     use super::*;
 
-    fn stack(names: &[&str], gap: bool) -> StackLine {
+    /// `!` behind a name is a gap behind its frame.
+    fn stack(names: &[&str]) -> StackLine {
         let frames = names.iter().zip(1..).map(|(name, ip)| Frame {
             ip: Address(ip),
-            function: Some(name.trim_end_matches('*').to_owned()),
-            restored: name.ends_with('*'),
+            function: Some(name.trim_end_matches('!').to_owned()),
+            gap: name.ends_with('!'),
             ..Frame::default()
         });
         StackLine {
             frames: frames.collect(),
-            gap,
             ..StackLine::default()
         }
     }
 
     #[test]
     fn a_stack_is_whole_when_its_chain_reaches_the_start() {
-        for (names, gap, expected) in [
-            (&["mprotect", "hot*", "main"][..], false, None),
-            (&["mprotect", "hot*", "main*", "x"], true, None),
-            (&["f", "runtime.goexit.abi0"], false, None),
-            (&["f", "_rt0_amd64_linux"], false, None),
-            (&["brk", "sbrk*", "sysmalloc*"], true, Some(Lack::Broken)),
-            (&["brk", "sbrk*", "sysmalloc*"], false, Some(Lack::Broken)),
-            (&["f", "main"], true, Some(Lack::Broken)),
+        let broken = Some(Lack::Broken);
+        for (names, expected) in [
+            (&["mprotect", "hot", "main"][..], None),
+            (&["mprotect", "hot", "main!", "x"], None),
+            (&["f", "runtime.goexit.abi0"], None),
+            (&["f", "_rt0_amd64_linux"], None),
+            (&["runtime.clone!"], None),
+            (&["brk", "sbrk", "sysmalloc!"], broken),
+            (&["brk", "sbrk", "sysmalloc"], broken),
+            (&["f!", "main"], broken),
+            (&["mprotect", "compare", "qsort!", "main"], broken),
             (
-                &["handler", "__restore_rt", "main"],
-                false,
-                Some(Lack::Broken),
+                &[
+                    "mmap",
+                    "runtime.systemstack.abi0!",
+                    "main.main",
+                    "runtime.goexit.abi0",
+                ],
+                None,
             ),
-            (&["runtime.clone"], true, None),
             (
-                &["clone3", "pthread_create*", "x*"],
-                true,
-                Some(Lack::Broken),
+                &[
+                    "mmap",
+                    "runtime.morestack!",
+                    "main.main",
+                    "runtime.goexit.abi0",
+                ],
+                broken,
             ),
-            (&[], false, Some(Lack::Broken)),
+            (&["handler", "__restore_rt", "main"], broken),
+            (&["clone3", "pthread_create", "x!"], broken),
+            (&[], broken),
         ] {
-            assert_eq!(lack(&stack(names, gap)), expected, "{names:?} {gap}");
+            assert_eq!(lack(&stack(names)), expected, "{names:?}");
         }
         let truncated = StackLine {
             truncated: true,
-            ..stack(&["f"], false)
+            ..stack(&["f"])
         };
         assert_eq!(lack(&truncated), Some(Lack::Truncated));
     }
@@ -296,7 +310,7 @@ mod tests {
             stacks.keep(
                 &StackLine {
                     id,
-                    ..stack(&names, false)
+                    ..stack(&names)
                 },
                 &tables,
             );

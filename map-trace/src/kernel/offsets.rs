@@ -1,11 +1,9 @@
 //! Field offsets of the running kernel, from its BTF, for the BPF programs.
 
-use map_trace_common::settings::{NO_OFFSET, Settings};
+use map_trace_common::settings::{NO_OFFSET, Settings, USUAL_THREAD_SIZE};
 
 use super::btf::{Btf, Kind, TypeId};
 
-/// `THREAD_SIZE` on x86-64: twice as much with KASAN (arch/x86/include/asm/page_64_types.h).
-const USUAL_THREAD_SIZE: u32 = 16 << 10;
 /// A member of `task_struct` that exists only with KASAN.
 const KASAN_MEMBER: &str = "kasan_depth";
 /// `TOP_OF_KERNEL_STACK_PADDING` with CONFIG_X86_FRED (arch/x86/include/asm/thread_info.h, Linux 6.9).
@@ -228,38 +226,6 @@ pub fn check_registers(btf: &Btf) -> Result<(), RegistersDiffer> {
     Ok(())
 }
 
-/// Settings with every offset unknown and everything switched off.
-pub const fn unknown_settings() -> Settings {
-    Settings {
-        detail: 0,
-        follow_forks: 0,
-        measure_stall: 0,
-        stop_at_exec: 0,
-        thread_size: USUAL_THREAD_SIZE,
-        stack_padding: 0,
-        task_mm: NO_OFFSET,
-        task_tgid: NO_OFFSET,
-        task_pid: NO_OFFSET,
-        task_stack: NO_OFFSET,
-        task_min_flt: NO_OFFSET,
-        task_maj_flt: NO_OFFSET,
-        task_exit_code: NO_OFFSET,
-        task_fsbase: NO_OFFSET,
-        task_pagefault_disabled: NO_OFFSET,
-        task_signal: NO_OFFSET,
-        signal_live: NO_OFFSET,
-        mm_pgd: NO_OFFSET,
-        mm_start_code: NO_OFFSET,
-        mm_end_code: NO_OFFSET,
-        mm_start_stack: NO_OFFSET,
-        mm_start_brk: NO_OFFSET,
-        mm_brk: NO_OFFSET,
-        siginfo_code: NO_OFFSET,
-        siginfo_addr: NO_OFFSET,
-        sigaction_handler: NO_OFFSET,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::btf::tests::Maker;
@@ -268,7 +234,7 @@ mod tests {
     #[test]
     fn every_offset_of_the_running_kernel_is_found() {
         let btf = Btf::running().unwrap();
-        let mut settings = unknown_settings();
+        let mut settings = Settings::UNKNOWN;
         assert_eq!(fill(&btf, &mut settings), []);
         for field in FIELDS {
             let at = *(field.store)(&mut settings);
@@ -301,7 +267,7 @@ mod tests {
             }
             maker.add(Kind::Struct, name, 64, &body);
         }
-        let mut settings = unknown_settings();
+        let mut settings = Settings::UNKNOWN;
         let problems = fill(&Btf::parse(maker.bytes()).unwrap(), &mut settings);
         (settings, problems)
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::Array;
 use aya::programs::PerfEvent;
-use map_trace_common::range::{MAX_RANGES, Range};
+use map_trace_common::range::{LAST, Range};
 use perf_event::events::{Breakpoint, Event, Software};
 use perf_event::{Builder, Counter};
 
@@ -162,17 +162,26 @@ fn program(object: &mut Object, name: &'static str) -> Result<i32, PerfProgramEr
     Ok(program.fd().map_err(refused)?.as_fd().as_raw_fd())
 }
 
-/// Tells the sampler which ranges to read.
+/// Tells the sampler which ranges to read, and how many entries at a tick (0: as many as it can).
 ///
 /// # Errors
 /// The map could not be written.
-pub fn set_ranges(object: &mut Object, ranges: &[Range]) -> Result<(), ObjectError> {
+pub fn set_ranges(object: &mut Object, ranges: &[Range], at_once: u64) -> Result<(), ObjectError> {
     let name = "RANGES";
     let access = |why| ObjectError::MapAccess { name, why };
     let mut map: Array<_, Shared<Range>> =
         Array::try_from(object.map_mut(name)?).map_err(access)?;
-    // The last slot stays empty: it ends the list. Filled from the back, so that no half list is read.
-    for (index, range) in (0..MAX_RANGES - 1).zip(ranges).rev() {
+    let end = Range {
+        start: at_once,
+        ..Range::default()
+    };
+    map.set(LAST, Shared(end), 0).map_err(access)?;
+    // An empty slot ends the list. Filled from the back, so that no half list is read.
+    let used = u32::try_from(ranges.len()).unwrap_or(LAST).min(LAST);
+    if used < LAST {
+        map.set(used, Shared(Range::default()), 0).map_err(access)?;
+    }
+    for (index, range) in (0..used).zip(ranges).rev() {
         map.set(index, Shared(*range), 0).map_err(access)?;
     }
     Ok(())

@@ -73,7 +73,7 @@ const ROWS: &[Row] = &[
     row("kernel", "tracing at all", probes::kernel),
     row(
         "lockdown",
-        "reading kernel memory: PTE evidence",
+        "tracing at all: every probe reads the kernel",
         probes::lockdown,
     ),
     row("btf", "field offsets, tp_btf probes", probes::btf),

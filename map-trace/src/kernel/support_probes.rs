@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use map_trace_common::settings::Settings;
 use perf_event::Builder;
 use perf_event::events::{Breakpoint, Software};
 
@@ -40,11 +41,16 @@ pub(super) fn kernel(_: &Context) -> Finding {
 }
 
 pub(super) fn lockdown(_: &Context) -> Finding {
-    let text = host::read("/sys/kernel/security/lockdown");
-    match host::chosen(&text).as_deref() {
+    lockdown_of(&host::read("/sys/kernel/security/lockdown"))
+}
+
+/// Confidentiality takes `bpf_probe_read_kernel` away (kernel/trace/bpf_trace.c, `LOCKDOWN_BPF_READ_KERNEL`), without
+/// which no probe loads.
+fn lockdown_of(text: &str) -> Finding {
+    match host::chosen(text).as_deref() {
         None => Finding::ok("not in this kernel, or securityfs is not mounted"),
         Some("none") => Finding::ok("none"),
-        Some("confidentiality") => Finding::degraded("confidentiality: kernel reads are refused")
+        Some("confidentiality") => Finding::missing("confidentiality: BPF may not read the kernel")
             .fix("boot without lockdown=confidentiality"),
         Some(other) => Finding::ok(other),
     }
@@ -65,7 +71,7 @@ pub(super) fn offsets(context: &Context) -> Finding {
     if let Err(error) = offsets::check_registers(btf) {
         return Finding::missing(error.to_string()).fix("report this kernel as not supported");
     }
-    let mut settings = offsets::unknown_settings();
+    let mut settings = Settings::UNKNOWN;
     let problems = offsets::fill(btf, &mut settings);
     match problems.first() {
         None => Finding::ok("all found"),
@@ -120,10 +126,16 @@ pub(super) fn uprobes(_: &Context) -> Finding {
         return Finding::degraded("this kernel has no uprobe events")
             .fix("use a kernel built with CONFIG_UPROBE_EVENTS=y");
     }
-    loads(
+    let loads = loads(
         bpf_probe::program(bpf_probe::ProgramType::Kprobe),
         CheckState::Degraded,
-    )
+    );
+    match (loads.state, bpf_probe::uprobe_multi()) {
+        (CheckState::Ok, Ok(())) => Finding::ok("loads, many attach at once"),
+        (CheckState::Ok, Err(_)) => Finding::degraded("loads; one by one, which takes longer")
+            .fix("use Linux 6.6 or later for uprobe_multi links"),
+        _ => loads,
+    }
 }
 
 pub(super) fn tracefs(_: &Context) -> Finding {

@@ -16,8 +16,6 @@ use super::bpf_call::{self, Command};
 const KPROBE: u32 = 2;
 /// `BPF_TRACE_UPROBE_MULTI` (Linux 6.6).
 pub const UPROBE_MULTI: u32 = 48;
-/// The program's name in the object.
-const PROGRAM: &str = "structure";
 /// Bytes of the verifier's log.
 const LOG: usize = 64 << 10;
 
@@ -81,15 +79,19 @@ struct BtfAttr {
 }
 
 impl UprobeProgram {
-    /// Links the program of an object with maps that are there already, by name.
+    /// Links a program of an object with maps that are there already, by name.
     ///
     /// # Errors
     /// The object lacks the program or one of its maps.
-    pub fn link(bytes: &[u8], maps: Vec<(String, OwnedFd)>) -> Result<Self, UprobeProgramError> {
+    pub fn link(
+        bytes: &[u8],
+        program: &str,
+        maps: Vec<(String, OwnedFd)>,
+    ) -> Result<Self, UprobeProgramError> {
         let mut parsed = Parsed::parse(bytes).map_err(object)?;
         let btf = types(&mut parsed);
         // As aya's own loader does: only this program is linked.
-        parsed.programs.retain(|name, _| name == PROGRAM);
+        parsed.programs.retain(|name, _| name == program);
         let text: HashSet<usize> = parsed
             .functions
             .keys()
@@ -104,7 +106,7 @@ impl UprobeProgram {
         parsed.relocate_calls(&text).map_err(object)?;
         let program = parsed
             .programs
-            .get(PROGRAM)
+            .get(program)
             .ok_or_else(|| object("no uprobe program"))?;
         let function = parsed
             .functions

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map};
+use map_trace_common::census::{CensusPlace, MAX_CENSUS_PLACES};
 use map_trace_common::place::{Goroutines, MAX_BINARIES, MAX_PLACES, Place};
 use map_trace_common::process::Process;
 
@@ -61,15 +62,25 @@ enum Held {
     Events(Vec<PerfUprobe>),
 }
 
+/// A program and its loaded forms.
+struct Loaded {
+    source: UprobeProgram,
+    /// For `uprobe_multi` links, once one is needed; never when this kernel has none.
+    multi: Option<OwnedFd>,
+    /// For perf events, once one is needed.
+    single: Option<OwnedFd>,
+}
+
 /// All uprobes of a session.
 pub struct Uprobes {
-    source: UprobeProgram,
-    /// The program for `uprobe_multi` links; `None` when this kernel has none.
-    multi: Option<OwnedFd>,
-    /// The program for perf events, once one is needed.
-    single: Option<OwnedFd>,
+    structure: Loaded,
+    /// What only counts, once it is asked for.
+    census: Option<Loaded>,
+    /// Of the object, for what is linked later: some of them are handed out.
+    maps: Vec<(String, OwnedFd)>,
     held: Vec<Held>,
     places: u32,
+    census_places: u32,
     binaries: u32,
 }
 
@@ -80,19 +91,26 @@ pub struct Wanted {
     pub place: Place,
 }
 
+/// A place to count at.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    pub file_offset: u64,
+    pub place: CensusPlace,
+}
+
 impl Uprobes {
     /// Links the program; loads nothing yet.
     ///
     /// # Errors
     /// The object does not hold together.
     pub fn prepare(object: &Object) -> Result<Self, UprobeError> {
-        let maps = descriptors(object)?;
         Ok(Self {
-            source: UprobeProgram::link(super::object::bytes(), maps)?,
-            multi: None,
-            single: None,
+            structure: Loaded::prepare("structure", descriptors(object)?)?,
+            census: None,
+            maps: descriptors(object)?,
             held: Vec::new(),
             places: 0,
+            census_places: 0,
             binaries: 0,
         })
     }
@@ -129,23 +147,45 @@ impl Uprobes {
         for (index, one) in (first..).zip(wanted) {
             set(object, "PLACES", index, one.place)?;
         }
-        let opened = File::open(file).map_err(|source| UprobeError::Open {
-            name: file.display().to_string(),
-            source,
-        })?;
-        // Whatever is at the path by now: the probes go into the file that was opened.
-        let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
-        let held = match self.link(&path, wanted, first) {
-            Ok(link) => Held::Link { _link: link },
-            Err(
-                UprobeError::Attach { source, .. }
-                | UprobeError::Program(UprobeProgramError::Refused { why: source, .. }),
-            ) if lacks_multi(&source) => Held::Events(self.events(&path, wanted, first)?),
-            Err(why) => return Err(why),
-        };
-        self.held.push(held);
+        let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
+        self.held
+            .push(self.structure.attach(file, &offsets, first)?);
         self.places += count;
         Ok(first)
+    }
+
+    /// Puts probes that count into a file.
+    ///
+    /// # Errors
+    /// The kernel refuses; then none of them is there.
+    pub fn count(
+        &mut self,
+        object: &mut Object,
+        file: &Path,
+        wanted: &[Counted],
+    ) -> Result<(), UprobeError> {
+        let first = self.census_places;
+        let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        if first
+            .checked_add(count)
+            .is_none_or(|end| end > MAX_CENSUS_PLACES)
+        {
+            return Err(UprobeError::Full("1,024 places"));
+        }
+        for (index, one) in (first..).zip(wanted) {
+            set(object, "CENSUS", index, one.place)?;
+        }
+        let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
+        let census = match &mut self.census {
+            Some(census) => census,
+            none => {
+                let maps = std::mem::take(&mut self.maps);
+                none.insert(Loaded::prepare("census", maps)?)
+            }
+        };
+        self.held.push(census.attach(file, &offsets, first)?);
+        self.census_places += count;
+        Ok(())
     }
 
     /// The word for how probes are attached.
@@ -155,28 +195,55 @@ impl Uprobes {
             _ => "uprobe_multi",
         }
     }
+}
 
-    fn link(&mut self, path: &str, wanted: &[Wanted], first: u32) -> Result<OwnedFd, UprobeError> {
+impl Loaded {
+    fn prepare(program: &str, maps: Vec<(String, OwnedFd)>) -> Result<Self, UprobeError> {
+        Ok(Self {
+            source: UprobeProgram::link(super::object::bytes(), program, maps)?,
+            multi: None,
+            single: None,
+        })
+    }
+
+    /// Attaches to places of a file; their cookies count from `first`.
+    fn attach(&mut self, file: &Path, offsets: &[u64], first: u32) -> Result<Held, UprobeError> {
+        let opened = File::open(file).map_err(|source| UprobeError::Open {
+            name: file.display().to_string(),
+            source,
+        })?;
+        // Whatever is at the path by now: the probes go into the file that was opened.
+        let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+        match self.link(&path, offsets, first) {
+            Ok(link) => Ok(Held::Link { _link: link }),
+            Err(
+                UprobeError::Attach { source, .. }
+                | UprobeError::Program(UprobeProgramError::Refused { why: source, .. }),
+            ) if lacks_multi(&source) => Ok(Held::Events(self.events(&path, offsets, first)?)),
+            Err(why) => Err(why),
+        }
+    }
+
+    fn link(&mut self, path: &str, offsets: &[u64], first: u32) -> Result<OwnedFd, UprobeError> {
         if self.multi.is_none() {
             self.multi = Some(self.source.load(UPROBE_MULTI)?);
         }
         let program = self.multi.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let path = CString::new(path).unwrap_or_default();
-        let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
-        let cookies: Vec<u64> = (u64::from(first)..).take(wanted.len()).collect();
+        let cookies: Vec<u64> = (u64::from(first)..).take(offsets.len()).collect();
         let attr = LinkAttr {
             program: program.cast_unsigned(),
             attach_type: UPROBE_MULTI,
             path: path.as_ptr() as u64,
             offsets: offsets.as_ptr() as u64,
             cookies: cookies.as_ptr() as u64,
-            count: wanted.len() as u32,
+            count: offsets.len() as u32,
             ..LinkAttr::default()
         };
         // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
         unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }.map_err(|source| {
             UprobeError::Attach {
-                count: wanted.len(),
+                count: offsets.len(),
                 source,
             }
         })
@@ -185,20 +252,16 @@ impl Uprobes {
     fn events(
         &mut self,
         path: &str,
-        wanted: &[Wanted],
+        offsets: &[u64],
         first: u32,
     ) -> Result<Vec<PerfUprobe>, UprobeError> {
         if self.single.is_none() {
             self.single = Some(self.source.load(0)?);
         }
         let program = self.single.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let places: Vec<(u64, u64)> = wanted
-            .iter()
-            .map(|one| one.file_offset)
-            .zip(u64::from(first)..)
-            .collect();
+        let places: Vec<(u64, u64)> = offsets.iter().copied().zip(u64::from(first)..).collect();
         PerfUprobe::open_all(path, &places, program).map_err(|source| UprobeError::Attach {
-            count: wanted.len(),
+            count: offsets.len(),
             source,
         })
     }

@@ -289,7 +289,11 @@ impl Planner<'_> {
             subject: from::RESULT,
             ..Place::default()
         };
-        if !self.after_call(name, "newobject", Role::MakeSmall, place) {
+        let inside = Place {
+            flags: flag::INSIDE,
+            ..place
+        };
+        if !self.after_call(name, "newobject", Role::MakeSmall, inside) {
             self.ends(name, Role::MakeSmall, place);
         }
     }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::loss::Loss;
-use super::summary::{Claim, Control, Count, Executable, Status, Witnesses};
+use super::summary::{CensusRow, Claim, Control, Count, Executable, Status, Witnesses};
 
 /// Schema of the trace file.
 pub const TRACE_SCHEMA: &str = "map-trace/trace/1";
@@ -104,6 +104,12 @@ pub struct FooterLine {
     pub claims: Vec<Claim>,
     /// How often each operation ran, by the operation's word, where it was counted.
     pub counts: BTreeMap<String, Count>,
+    /// What counting saw of the maps, by the operation's word.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub census: BTreeMap<String, CensusRow>,
+    /// What was not counted, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_counted: Vec<String>,
     /// Functions known to be in each `--region`: in the program and in libraries that were on some stack.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub regions: BTreeMap<String, u64>,

@@ -24,6 +24,10 @@ pub struct Frame {
     /// Put back from the words at rsp, not found by following frame pointers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
+    /// Callers may be missing between this frame and the next: its function keeps no frame pointer and its return
+    /// address lies beyond the words at rsp, or could not be found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
     /// It stands in the body of a loop over a map, by its function's control flow. Of functions inlined into
     /// one another the one whose loop it is has the mark.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -40,9 +44,6 @@ pub struct StackLine {
     pub pid: u32,
     /// The walk stopped at its depth limit with frames left.
     pub truncated: bool,
-    /// Callers may be missing behind the innermost frame and those `restored` after it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub gap: bool,
     /// Every frame's code was judged: one without `in_loop` is in no loop over a map.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub loops_known: bool,

@@ -109,6 +109,22 @@ pub struct Count {
     pub kind: CountKind,
 }
 
+/// What the census saw of the maps that an operation worked on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CensusRow {
+    /// Operations at whose beginning the map had each flag: `iterator`, `old_iterator`, `hash_writing`,
+    /// `same_size_grow` of classic maps, `writing` of Swiss maps.
+    pub flags: BTreeMap<String, u64>,
+    /// Operations by the map's size: `B` of classic maps, depth of the directory of Swiss maps.
+    pub sizes: BTreeMap<String, u64>,
+    /// Operations on a nil map, or on one whose header was not in memory.
+    pub no_header: u64,
+    /// Page-table entries of the page in which the map's storage begins, with `--pte full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pte: Option<PteTally>,
+}
+
 /// One row of the operations table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationRow {

@@ -1,14 +1,14 @@
 //! Two summaries compared by operation x cause.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plain::{clean, number, shorten};
 use super::screen::{Line, plain, render as paint};
-use crate::model::event::EventKind;
-use crate::model::summary::{OperationRow, Summary};
+use crate::compare::cells::cells;
+use crate::model::summary::Summary;
 
 /// Schema of the comparison document.
 pub const DIFF_SCHEMA: &str = "map-trace/diff/1";
@@ -56,30 +56,6 @@ pub fn diff(a: &Summary, b: &Summary) -> Diff {
         comparable: a.complete() && b.complete(),
         rows,
     }
-}
-
-fn cells(summary: &Summary) -> BTreeMap<(String, String), u64> {
-    let mut cells = BTreeMap::new();
-    for row in &summary.operations {
-        for (event, count) in row_cells(row) {
-            if count > 0 {
-                cells.insert((row.operation.word().to_owned(), event), count);
-            }
-        }
-    }
-    cells
-}
-
-fn row_cells(row: &OperationRow) -> impl Iterator<Item = (String, u64)> {
-    let causes = row
-        .causes
-        .iter()
-        .map(|(cause, count)| (cause.word().to_owned(), *count));
-    let kinds = row
-        .events
-        .iter()
-        .filter(|(kind, _)| *kind != EventKind::PageFault.word());
-    causes.chain(kinds.map(|(kind, count)| (kind.clone(), *count)))
 }
 
 /// The comparison as JSON.

@@ -5,8 +5,11 @@
 
 mod folded;
 pub(super) mod junit;
+mod otlp;
 mod perfetto;
+mod pprof;
 mod prometheus;
+mod sarif;
 mod speedscope;
 mod stacks;
 
@@ -44,7 +47,7 @@ pub struct Format {
 }
 
 /// Every format of `map-trace export`.
-pub const FORMATS: [Format; 5] = [
+pub const FORMATS: [Format; 8] = [
     Format {
         name: "perfetto",
         about: "a timeline for ui.perfetto.dev (Chrome JSON)",
@@ -61,6 +64,11 @@ pub const FORMATS: [Format; 5] = [
         convert: Convert::Trace(speedscope::export),
     },
     Format {
+        name: "pprof",
+        about: "a profile for go tool pprof (protocol buffers)",
+        convert: Convert::Trace(pprof::export),
+    },
+    Format {
         name: "prometheus",
         about: "metrics in the text exposition format",
         convert: Convert::Summary(prometheus::export),
@@ -69,6 +77,16 @@ pub const FORMATS: [Format; 5] = [
         name: "junit",
         about: "claims as test cases, for CI",
         convert: Convert::Summary(junit::export),
+    },
+    Format {
+        name: "sarif",
+        about: "claims as findings, for code hosts (SARIF 2.1.0)",
+        convert: Convert::Summary(sarif::export),
+    },
+    Format {
+        name: "otlp",
+        about: "metrics for an OpenTelemetry collector (JSON)",
+        convert: Convert::Summary(otlp::export),
     },
 ];
 
@@ -102,6 +120,9 @@ mod tests {
             }
             Convert::Trace(convert) => convert(&mut reader(trace), &mut bytes).unwrap(),
         }
+        if format.name == "pprof" {
+            return pprof::tests::dump(&bytes);
+        }
         String::from_utf8(bytes).unwrap()
     }
 
@@ -116,7 +137,7 @@ mod tests {
         for trace in ["c-protect", "go-growth"] {
             for format in &FORMATS {
                 let text = exported(format, &format!("{trace}.jsonl"));
-                if matches!(format.name, "perfetto" | "speedscope") {
+                if matches!(format.name, "perfetto" | "speedscope" | "sarif" | "otlp") {
                     serde_json::from_str::<serde_json::Value>(&text).unwrap();
                 }
                 insta::assert_snapshot!(format!("{trace}.{}", format.name), text);
@@ -132,6 +153,15 @@ mod tests {
         );
         let hostile = String::from_utf8(junit::export(&samples::hostile())).unwrap();
         assert!(!hostile.contains("<script") && !hostile.contains('\x1b'));
+        insta::assert_snapshot!(
+            "refuted.sarif",
+            String::from_utf8(sarif::export(&samples::refuted())).unwrap()
+        );
+        for export in [sarif::export, otlp::export] {
+            let hostile = String::from_utf8(export(&samples::hostile())).unwrap();
+            assert!(!hostile.contains('\x1b'), "{hostile}");
+            serde_json::from_str::<serde_json::Value>(&hostile).unwrap();
+        }
         let metrics = String::from_utf8(prometheus::export(&samples::hostile())).unwrap();
         assert!(
             metrics

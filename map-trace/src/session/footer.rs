@@ -8,7 +8,8 @@ use crate::kernel::totals::{Totals, kind_word};
 use crate::model::header::{Calibration, FooterLine};
 use crate::model::loss::Loss;
 use crate::model::summary::{
-    Control, Executable, PerfWitness, RusageWitness, Status, TracepointWitness, Witnesses,
+    CensusRow, Control, Count, Executable, PerfWitness, RusageWitness, Status, TracepointWitness,
+    Witnesses,
 };
 
 /// Everything a footer is made of.
@@ -21,6 +22,10 @@ pub struct Ending {
     pub executables: Vec<Executable>,
     pub calibration: Calibration,
     pub controls: Vec<Control>,
+    /// How often each operation ran.
+    pub counts: BTreeMap<String, Count>,
+    pub census: BTreeMap<String, CensusRow>,
+    pub not_counted: Vec<String>,
     /// Functions known in each region.
     pub regions: BTreeMap<String, u64>,
     pub stopped_early: Option<String>,
@@ -50,6 +55,9 @@ pub fn footer(ending: Ending) -> FooterLine {
         fault_codes: ending.totals.fault_codes_by_word(),
         executables: ending.executables,
         controls: ending.controls,
+        counts: ending.counts,
+        census: ending.census,
+        not_counted: ending.not_counted,
         regions: ending.regions,
         calibration: ending.calibration,
         stopped_early: ending.stopped_early,
@@ -139,6 +147,9 @@ mod tests {
             executables: Vec::new(),
             calibration: Calibration::default(),
             controls: Vec::new(),
+            counts: BTreeMap::new(),
+            census: BTreeMap::new(),
+            not_counted: Vec::new(),
             regions: BTreeMap::new(),
             stopped_early: None,
             undecodable: 0,

@@ -3,6 +3,8 @@
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::settings::{NO_OFFSET, Settings};
 
+use super::census::Census;
+use super::settings::Level;
 use super::structure::Probes;
 use crate::error::{Error, Result};
 use crate::kernel::btf::Btf;
@@ -31,6 +33,8 @@ pub struct Instrument {
 pub struct Wishes {
     pub detail: u64,
     pub follow_forks: bool,
+    pub census: Level,
+    pub pte: Level,
     /// Stop the program at its first exec, so that what it watches can be found.
     pub stop_at_exec: bool,
 }
@@ -58,7 +62,7 @@ impl Instrument {
         let (mut object, calibration, tables) = loaded?;
         object.load_programs(&btf).map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
-        let probes = Probes::prepare(&object);
+        let probes = Probes::prepare(&object, Census::new(wishes.census, wishes.pte));
         let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
         Ok(Self {
             object,
@@ -129,7 +133,7 @@ fn load(wishes: Wishes, host: &Host) -> Result<(Object, Calibration, Option<Page
 fn settings(wishes: Wishes) -> Result<Settings> {
     let btf = Btf::running()
         .map_err(|why| Error::failed("cannot read the kernel's types", why).fix(FIX_BTF))?;
-    let mut settings = offsets::unknown_settings();
+    let mut settings = Settings::UNKNOWN;
     let problems = offsets::fill(&btf, &mut settings);
     if settings.task_mm == NO_OFFSET
         || settings.task_tgid == NO_OFFSET

@@ -15,6 +15,7 @@ use super::instrument::Instrument;
 use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
+use super::sampler::Sampler;
 use super::settings::{ProgramSettings, RecordSettings, RunSettings, StreamFiles, User};
 use super::{AttachSettings, RunOutcome};
 use crate::error::{Error, Result};
@@ -23,15 +24,27 @@ use crate::kernel::privilege;
 use crate::target::identity::UserChoice;
 use crate::target::launch::{self, Command, Suspended};
 use crate::target::limits;
+use crate::target::surroundings::Surroundings;
 
 /// Runs a program under observation to its end.
 ///
 /// # Errors
 /// 126 or 127 when the program cannot be run, 125 when map-trace fails.
 pub fn run(settings: &RunSettings) -> Result<RunOutcome> {
+    run_in(settings, &Surroundings::default())
+}
+
+/// The same in other surroundings than map-trace's own. May be called again and again.
+///
+/// # Errors
+/// As for [`run`]; 125 also when the kernel refuses the surroundings.
+pub fn run_in(settings: &RunSettings, surroundings: &Surroundings) -> Result<RunOutcome> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     privilege::require(&arguments)?;
-    let command = command(&settings.program)?;
+    let mut command = command(&settings.program)?;
+    let more = std::mem::take(&mut command.surroundings.environment);
+    command.surroundings = surroundings.clone();
+    command.surroundings.environment.extend(more);
     let prepared = launch::prepare(&command)?;
     let program = prepared.path().to_owned();
     let suspended = prepared.spawn()?;
@@ -69,19 +82,30 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|why| Error::failed("cannot start the event loop", why))
 }
 
-fn command(program: &ProgramSettings) -> Result<Command> {
-    let user = match &program.user {
+/// Who the program runs as, in the launcher's words.
+pub fn user_choice(user: &User) -> UserChoice {
+    match user {
         User::Caller => UserChoice::SudoCaller,
         User::Named(name) => UserChoice::Named(name.clone()),
         User::Keep => UserChoice::Root,
-    };
+    }
+}
+
+fn command(program: &ProgramSettings) -> Result<Command> {
     let mut argv = vec![program.program.clone()];
     argv.extend(program.arguments.iter().cloned());
     Ok(Command {
         argv,
-        user,
+        user: user_choice(&program.user),
         limits: limits::raise(),
-        environment: program.environment.clone(),
+        surroundings: Surroundings {
+            environment: program
+                .environment
+                .iter()
+                .map(|(name, value)| (name.clone(), Some(value.clone())))
+                .collect(),
+            ..Surroundings::default()
+        },
         streams: program.streams.as_ref().map(streams).transpose()?,
     })
 }
@@ -104,6 +128,8 @@ struct Session<'a> {
     events: Events,
     /// Threads whose perf events are opened; those they start inherit them.
     targets: Vec<Target>,
+    /// Samples of the memory of maps.
+    sampler: Option<Sampler>,
     pipeline: Pipeline,
     progress: Progress,
     /// The program, when it is our child.

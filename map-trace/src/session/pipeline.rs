@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use map_trace_common::record::{Header, MemoryCallRecord, flag, kind};
 
+use super::census::Bounds;
 use super::faults::{Faults, Followed, Held, Returned};
 use super::limiter::Limiter;
 use super::members::Members;
@@ -23,7 +24,7 @@ use super::watched::Watched;
 use crate::decode::{self, Record};
 use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
 use crate::model::Prot;
-use crate::model::event::{Context, TraceLine};
+use crate::model::event::{Context, PageFaultEvent, TraceLine};
 use crate::model::pte::PteContext;
 use crate::model::summary::Executable;
 use crate::space::{Device, SideBandMapping, Spaces};
@@ -79,6 +80,8 @@ pub struct Pipeline {
     registrations: Registrations,
     /// What is known of maps.
     pub structure: Structure,
+    /// Faults of growing maps, by process and goroutine.
+    parked: HashMap<(u32, u64), Vec<PageFaultEvent>>,
     /// Processes that became another program, not looked at yet.
     pub executed: Vec<u32>,
 }
@@ -112,6 +115,7 @@ impl Pipeline {
             watched: Watched::default(),
             registrations: Registrations::default(),
             structure: Structure::default(),
+            parked: HashMap::new(),
             executed: Vec::new(),
         }
     }
@@ -293,7 +297,9 @@ impl Pipeline {
             (&self.returned, self.start_ns),
         );
         self.members.learn(&record, event.cause);
-        self.store(&TraceLine::PageFault(Box::new(event)));
+        if let Some(event) = self.park(event) {
+            self.store(&TraceLine::PageFault(Box::new(event)));
+        }
     }
 
     fn side_band(&mut self, record: SideBandRecord) {
@@ -316,6 +322,7 @@ impl Pipeline {
         for held in self.faults.drain() {
             self.tell_fault(held, None);
         }
+        self.unpark_all();
         for line in self.limiter.finish() {
             self.recorder.record(&line);
         }
@@ -330,6 +337,7 @@ impl Pipeline {
             watched: self.watched,
             ptes: self.ptes,
             start_ns: self.start_ns,
+            bounds: self.structure.bounds,
         }
     }
 }
@@ -346,6 +354,7 @@ pub struct Finished {
     pub watched: Watched,
     pub ptes: PteContext,
     pub start_ns: u64,
+    pub bounds: Bounds,
 }
 
 /// The context of an event without a stack.

@@ -22,6 +22,7 @@ enum Entry {
     Named {
         id: u64,
         attribution: Attribution,
+        frees: bool,
     },
 }
 
@@ -102,10 +103,20 @@ impl Stacks {
         sizes
     }
 
+    /// Whether a named stack is Go's runtime giving memory back: nothing lives there any more.
+    pub fn frees(&self, hash: u64) -> bool {
+        matches!(
+            self.entries.get(&hash),
+            Some(Entry::Named { frees: true, .. })
+        )
+    }
+
     /// The stack of an event, named with the process's mappings of this moment.
     pub fn of(&mut self, hash: u64, tgid: u32, spaces: &Spaces) -> StackOf {
         match self.entries.get_mut(&hash) {
-            Some(Entry::Named { id, attribution }) => StackOf {
+            Some(Entry::Named {
+                id, attribution, ..
+            }) => StackOf {
                 id: Some(*id),
                 attribution: attribution.clone(),
                 line: None,
@@ -120,6 +131,10 @@ impl Stacks {
                 *entry = Entry::Named {
                     id,
                     attribution: attribution.clone(),
+                    frees: line
+                        .frames
+                        .iter()
+                        .any(|frame| frees(frame.function.as_deref())),
                 };
                 StackOf {
                     id: Some(id),
@@ -130,6 +145,22 @@ impl Stacks {
             None => unknown(),
         }
     }
+}
+
+/// Where the kernel executes probed instructions that it does not emulate (kernel/events/uprobes.c); what is
+/// there has no other name.
+const STEPPING: &str = "[uprobes]";
+
+/// The runtime's own functions for memory that nobody uses (runtime/mem.go).
+fn frees(function: Option<&str>) -> bool {
+    const FREEING: [&str; 5] = [
+        "runtime.sysFault",
+        "runtime.sysFaultOS",
+        "runtime.sysUnused",
+        "runtime.sysUnusedOS",
+        "runtime.sysFree",
+    ];
+    function.is_some_and(|name| FREEING.contains(&name))
 }
 
 fn unknown() -> StackOf {
@@ -174,13 +205,17 @@ impl Namer {
             truncated: raw.truncated && frames.len() == raw.frames.len(),
             frames,
         };
-        let symbolized = self.symbolizer.symbolize(&stack, &place);
+        let mut symbolized = self.symbolizer.symbolize(&stack, &place);
+        for frame in &mut symbolized.frames {
+            if frame.function.is_none() && frame.module.as_deref() == Some(STEPPING) {
+                frame.function = Some(STEPPING.to_owned());
+            }
+        }
         let attribution = self.tables.attribute(&symbolized.frames);
         let line = StackLine {
             id,
             pid: tgid,
             truncated: stack.truncated,
-            gap: symbolized.caller_unknown,
             loops_known: symbolized.loops_known,
             stores_known: symbolized.stores_known,
             frames: symbolized.frames,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use map_trace_common::record::MapOperationRecord;
 
+use super::census::{Bounds, Census};
 use crate::binary::Binary;
 use crate::kernel::object::Object;
 use crate::kernel::totals::kind_word;
@@ -37,6 +38,7 @@ pub struct Structure {
     places: Vec<(usize, Role)>,
     names: HashMap<(usize, u64), Option<String>>,
     pub registry: Registry,
+    pub bounds: Bounds,
 }
 
 /// A record, understood.
@@ -57,6 +59,11 @@ impl Structure {
             fact,
             program,
         })
+    }
+
+    /// No program is probed.
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty()
     }
 
     /// `hmap` or `swiss`.
@@ -102,11 +109,12 @@ pub struct Probes {
     pub told: Vec<Probe>,
     /// What is not known, and why.
     pub notes: Vec<String>,
+    pub census: Census,
 }
 
 impl Probes {
     /// Ready to probe; nothing is attached.
-    pub fn prepare(object: &Object) -> Self {
+    pub fn prepare(object: &Object, census: Census) -> Self {
         let (uprobes, notes) = match Uprobes::prepare(object) {
             Ok(uprobes) => (Some(uprobes), Vec::new()),
             Err(why) => (None, vec![why.to_string()]),
@@ -116,6 +124,7 @@ impl Probes {
             looked: Vec::new(),
             told: Vec::new(),
             notes,
+            census,
         }
     }
 
@@ -166,6 +175,12 @@ impl Probes {
             .attach(object, path, &plan)
             .map_err(|why| why.to_string())?;
         self.tell(name, &plan);
+        if let Some(uprobes) = &mut self.uprobes {
+            let of = (&binary, &plan.layouts);
+            let counted = self.census.file(uprobes, object, path, name, of);
+            self.told.extend(counted);
+        }
+        structure.bounds.program(&binary);
         let program = structure.programs.len();
         structure.programs.push(Program {
             binary: Arc::new(binary),
@@ -238,6 +253,11 @@ impl Probes {
         {
             self.notes.push(why.to_string());
         }
+    }
+
+    /// Some program is probed.
+    pub fn any(&self) -> bool {
+        !self.told.is_empty()
     }
 
     /// Detaches everything.

@@ -55,6 +55,7 @@ impl Watched {
                 start,
                 pages: end.saturating_sub(start) / PAGE,
                 cursor: 0,
+                tgid: 0,
             }
         };
         self.ranges

@@ -5,13 +5,14 @@
 //! enters the kernel by the `syscall` instruction, so that it touches neither the C library's state nor
 //! more pages than the few it stands on. Those would count as faults of the program in its rusage.
 
-use std::arch::asm;
 use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::limits::Limits;
 use super::signals;
+use super::surroundings::Surroundings;
+use super::syscall::{exit, syscall};
 
 /// What the child says through the report pipe: which step, and the errno of its failure.
 ///
@@ -29,7 +30,10 @@ pub(super) enum Step {
     Uid = 4,
     Signals = 5,
     Exec = 6,
-    Streams = 7,
+    HugePages = 7,
+    Nice = 8,
+    Cpus = 9,
+    Streams = 10,
 }
 
 impl Step {
@@ -42,6 +46,9 @@ impl Step {
             Self::Uid,
             Self::Signals,
             Self::Exec,
+            Self::HugePages,
+            Self::Nice,
+            Self::Cpus,
             Self::Streams,
         ]
         .into_iter()
@@ -58,6 +65,9 @@ impl Step {
             Self::Uid => "set the user",
             Self::Signals => "restore the signals",
             Self::Exec => "execute the program",
+            Self::HugePages => "set the program's transparent huge pages",
+            Self::Nice => "set the program's priority",
+            Self::Cpus => "set the program's CPUs",
             Self::Streams => "redirect the standard streams",
         }
     }
@@ -71,6 +81,7 @@ pub(super) struct Plan {
     /// Group list, group and user to change to.
     pub(super) user: Option<(Vec<u32>, u32, u32)>,
     pub(super) limits: Limits,
+    pub(super) surroundings: Surroundings,
     /// Descriptors that become standard input, output and error; none: map-trace's own.
     pub(super) streams: Option<[RawFd; 3]>,
 }
@@ -99,6 +110,7 @@ struct View<'a> {
     environment: *const *const c_char,
     user: Option<(&'a [u32], u32, u32)>,
     limits: &'a Limits,
+    surroundings: &'a Surroundings,
     streams: Option<[RawFd; 3]>,
     reset: &'a [i32],
     ignore_sigpipe: bool,
@@ -130,6 +142,7 @@ pub(super) fn fork(plan: &Plan) -> io::Result<Forked> {
             .as_ref()
             .map(|(groups, gid, uid)| (groups.as_slice(), *gid, *uid)),
         limits: &plan.limits,
+        surroundings: &plan.surroundings,
         streams: plan.streams,
         reset: &reset,
         ignore_sigpipe: signals::sigpipe_was_ignored(),
@@ -176,6 +189,7 @@ unsafe fn run(view: &View<'_>) -> ! {
     unsafe {
         close(view.go_write);
         close(view.report_read);
+        surround(view);
         become_caller(view);
         report(view, Step::Ready, 0);
         let mut byte = 0_u8;
@@ -202,6 +216,36 @@ unsafe fn run(view: &View<'_>) -> ! {
         let code = syscall(libc::SYS_execve, arguments);
         report(view, Step::Exec, code);
         exit(126)
+    }
+}
+
+/// Takes on the program's surroundings, as root still: a user may not raise a priority.
+///
+/// # Safety
+/// As for `run`.
+unsafe fn surround(view: &View<'_>) {
+    let wanted = view.surroundings;
+    // SAFETY: by this function's contract; the set's words are live and of the length given.
+    unsafe {
+        if let Some(huge_pages) = wanted.huge_pages {
+            let option = libc::PR_SET_THP_DISABLE as usize;
+            let arguments = [option, 1, huge_pages.flags(), 0, 0, 0];
+            check(view, Step::HugePages, syscall(libc::SYS_prctl, arguments));
+        }
+        if let Some(nice) = wanted.nice {
+            let who = libc::PRIO_PROCESS as usize;
+            let arguments = [who, 0, nice as isize as usize, 0, 0, 0];
+            check(view, Step::Nice, syscall(libc::SYS_setpriority, arguments));
+        }
+        if let Some(cpus) = &wanted.cpus {
+            let words = cpus.words();
+            let arguments = [0, size_of_val(words), words.as_ptr() as usize, 0, 0, 0];
+            check(
+                view,
+                Step::Cpus,
+                syscall(libc::SYS_sched_setaffinity, arguments),
+            );
+        }
     }
 }
 
@@ -305,43 +349,6 @@ unsafe fn report(view: &View<'_>, step: Step, code: isize) {
 unsafe fn close(descriptor: RawFd) {
     // SAFETY: the child's own copy of a descriptor, not used again.
     unsafe { syscall(libc::SYS_close, [descriptor as usize, 0, 0, 0, 0, 0]) };
-}
-
-/// # Safety
-/// As for `run`: ends the child without running destructors or exit handlers.
-unsafe fn exit(status: usize) -> ! {
-    loop {
-        // SAFETY: exit_group does not return.
-        unsafe { syscall(libc::SYS_exit_group, [status, 0, 0, 0, 0, 0]) };
-    }
-}
-
-/// A system call, answering the result or the negated errno.
-///
-/// # Safety
-/// The arguments must be what the call `number` asks for.
-#[inline(always)]
-unsafe fn syscall(number: libc::c_long, arguments: [usize; 6]) -> isize {
-    let [a, b, c, d, e, f] = arguments;
-    let result: isize;
-    // SAFETY: the x86-64 convention (syscall(2)): number in rax, arguments in these registers, rcx and
-    // r11 destroyed; memory the call reads or writes is the caller's responsibility.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as isize => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            in("r8") e,
-            in("r9") f,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    result
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {

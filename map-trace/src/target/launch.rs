@@ -11,13 +11,13 @@ use super::child::{self, Plan, REPORT_BYTES, Step};
 use super::identity::{self, Identity, Sudo, UserChoice};
 use super::limits::Limits;
 use super::procfs::Process;
+use super::surroundings::Surroundings;
 use super::wait::{self, Usage, Waited};
 use super::{executable, lookup};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 
-/// What to run. The working directory is map-trace's own; so are environment and standard streams, where
-/// nothing else is said.
+/// What to run. The working directory is map-trace's own; so is all the rest where nothing else is said.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
     /// The program's name as typed, then its arguments.
@@ -25,8 +25,7 @@ pub struct Command {
     pub user: UserChoice,
     /// Limits map-trace raised for itself, to give back to the program.
     pub limits: Limits,
-    /// Variables besides map-trace's own, or in their place.
-    pub environment: Vec<(OsString, OsString)>,
+    pub surroundings: Surroundings,
     /// Standard input, output and error.
     pub streams: Option<Arc<[OwnedFd; 3]>>,
 }
@@ -72,10 +71,10 @@ pub fn prepare(command: &Command) -> Result<Prepared> {
         );
     };
     let identity = identity::resolve(&command.user, &Sudo::from_environment())?;
-    let path = lookup::find(name, std::env::var_os("PATH").as_deref(), &identity)?;
+    let path = lookup::find(name, command.surroundings.path().as_deref(), &identity)?;
     executable::check(&path, &identity)?;
     let argv = command.argv.iter().map(|argument| c_string(argument));
-    let environment = environment(&identity, &command.environment);
+    let environment = environment(&identity, &command.surroundings);
     let user = identity
         .drop
         .then(|| (identity.groups.clone(), identity.gid, identity.uid));
@@ -88,6 +87,7 @@ pub fn prepare(command: &Command) -> Result<Prepared> {
             .collect::<Result<_>>()?,
         user,
         limits: command.limits.clone(),
+        surroundings: command.surroundings.clone(),
         streams: command
             .streams
             .as_ref()
@@ -303,15 +303,16 @@ impl AsRawFd for Running {
     }
 }
 
-/// `NAME=value` strings: ours, in our order, with the user's own and those asked for in place.
-fn environment(identity: &Identity, more: &[(OsString, OsString)]) -> Vec<OsString> {
+/// `NAME=value` strings: ours, in our order, with the user's own in place and the wanted changes.
+fn environment(identity: &Identity, surroundings: &Surroundings) -> Vec<OsString> {
     let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    for (name, value) in identity.environment.iter().chain(more) {
+    for (name, value) in &identity.environment {
         match variables.iter_mut().find(|(known, _)| known == name) {
             Some(known) => known.1.clone_from(value),
             None => variables.push((name.clone(), value.clone())),
         }
     }
+    surroundings.change(&mut variables);
     variables
         .into_iter()
         .map(|(mut name, value)| {

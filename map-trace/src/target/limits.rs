@@ -1,6 +1,7 @@
 //! Resource limits that map-trace raises for itself and gives back to the program.
 
 use std::io;
+use std::sync::OnceLock;
 
 /// A limit as it was before it was raised.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,14 @@ pub struct Limits(pub(super) Vec<Saved>);
 ///
 /// One perf event takes one descriptor; rings and BPF maps of kernels before 5.11 are charged to locked
 /// memory. Failure is no error here: what then does not fit fails where it is opened, with its reason.
+///
+/// Only the first call of a process raises anything; all answer what was there before it.
 pub fn raise() -> Limits {
+    static BEFORE: OnceLock<Limits> = OnceLock::new();
+    BEFORE.get_or_init(raise_now).clone()
+}
+
+fn raise_now() -> Limits {
     let mut saved = Limits::default();
     saved.raise(libc::RLIMIT_NOFILE, false);
     saved.raise(libc::RLIMIT_MEMLOCK, true);

@@ -329,8 +329,8 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
 }
 
 fn interned() -> impl Strategy<Value = TraceLine> {
-    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 4]>()).prop_map(
-        |(ip, text, line, [inlined, restored, in_loop, value_store])| Frame {
+    let frame = (address(), of(text()), of(any::<u32>()), any::<[bool; 5]>()).prop_map(
+        |(ip, text, line, [inlined, restored, gap, in_loop, value_store])| Frame {
             ip,
             file: text.clone(),
             module: text.clone(),
@@ -338,6 +338,7 @@ fn interned() -> impl Strategy<Value = TraceLine> {
             line,
             inlined,
             restored,
+            gap,
             in_loop,
             value_store,
         },
@@ -345,16 +346,15 @@ fn interned() -> impl Strategy<Value = TraceLine> {
     let stack = (
         any::<u64>(),
         any::<u32>(),
-        any::<[bool; 4]>(),
+        any::<[bool; 3]>(),
         vec(frame, 0..4),
     )
         .prop_map(
-            |(id, pid, [truncated, gap, loops_known, stores_known], frames)| {
+            |(id, pid, [truncated, loops_known, stores_known], frames)| {
                 TraceLine::Stack(StackLine {
                     id,
                     pid,
                     truncated,
-                    gap,
                     loops_known,
                     stores_known,
                     frames,

@@ -166,7 +166,7 @@ fn leave(
             None => false,
         },
         FlowControl::Return | FlowControl::Exception => true,
-        FlowControl::Call if roles.get(&at) == Some(&Role::NoReturn) => true,
+        FlowControl::Call if roles.get(&at).is_some_and(|role| role.is_end()) => true,
         // Transactions: an abort may go anywhere.
         FlowControl::XbeginXabortXend => false,
         FlowControl::Interrupt if i.mnemonic() == Mnemonic::Int3 => true,

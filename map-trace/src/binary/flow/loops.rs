@@ -33,6 +33,8 @@ pub(super) struct Loops {
     ahead: Vec<u64>,
     /// Addresses of the steps, with their iterator.
     steps: Vec<(u64, u64)>,
+    /// Likewise of the starts.
+    starts: Vec<(u64, u64)>,
 }
 
 /// What happens at single instructions.
@@ -58,7 +60,7 @@ impl Loops {
         let mut tracer = Tracer::new(graph);
         let mut iterators = Vec::new();
         let mut happens = Happens::default();
-        let mut steps = Vec::new();
+        let (mut steps, mut starts) = (Vec::new(), Vec::new());
         for (at, bit, role) in calls(graph, &mut tracer, &mut iterators)? {
             match role {
                 Role::Start(_) => {
@@ -69,6 +71,9 @@ impl Loops {
                 Role::Reset => *happens.renewed.entry(at).or_default() |= bit,
                 _ => {}
             }
+            if matches!(role, Role::Start(_) | Role::Next) {
+                starts.push((bit, graph.instructions[at].ip()));
+            }
             if matches!(role, Role::Step(_) | Role::Next) {
                 *happens.steps.entry(at).or_default() |= bit;
                 steps.push((bit, graph.instructions[at].ip()));
@@ -77,11 +82,14 @@ impl Loops {
         renewals(graph, &mut tracer, &iterators, &mut happens);
         endings(graph, &mut tracer, &iterators, &mut happens);
         let (begun, ended) = forward(graph, &happens);
+        let mut ahead = backward(graph, &happens);
+        checks(graph, &mut ahead);
         Some(Self {
             begun,
             ended,
-            ahead: backward(graph, &happens),
+            ahead,
             steps,
+            starts,
         })
     }
 
@@ -99,12 +107,28 @@ impl Loops {
         }
     }
 
-    /// Addresses of the steps of the loops an instruction is in.
-    pub fn steps(&self, at: usize) -> impl std::iter::Iterator<Item = u64> + '_ {
+    /// The set of loops an instruction is in.
+    pub fn inside(&self, at: usize) -> u64 {
         let set = |sets: &[u64]| sets.get(at).copied().unwrap_or(0);
-        let inside = set(&self.begun) & set(&self.ahead);
-        let steps = self.steps.iter().filter(move |(bit, _)| bit & inside != 0);
+        set(&self.begun) & set(&self.ahead)
+    }
+
+    /// The set of loops that every way to an instruction leaves early.
+    pub fn leaving(&self, at: usize) -> u64 {
+        let set = |sets: &[u64]| sets.get(at).copied().unwrap_or(0);
+        set(&self.begun) & !set(&self.ended) & !set(&self.ahead)
+    }
+
+    /// Addresses of the steps of a set of loops.
+    pub fn steps(&self, loops: u64) -> impl std::iter::Iterator<Item = u64> + '_ {
+        let steps = self.steps.iter().filter(move |(bit, _)| bit & loops != 0);
         steps.map(|&(_, svma)| svma)
+    }
+
+    /// Addresses of their starts.
+    pub fn starts(&self, loops: u64) -> impl std::iter::Iterator<Item = u64> + '_ {
+        let starts = self.starts.iter().filter(move |(bit, _)| bit & loops != 0);
+        starts.map(|&(_, svma)| svma)
     }
 }
 
@@ -314,4 +338,31 @@ fn backward(graph: &Graph, happens: &Happens) -> Vec<u64> {
         }
     }
     ahead
+}
+
+/// A failed check (an index out of bounds) leads nowhere, but belongs where it was made: nothing more is ahead
+/// of it than of all branches that lead to it.
+fn checks(graph: &Graph, ahead: &mut [u64]) {
+    for (call, role) in graph.roles() {
+        if role != Role::FailedCheck {
+            continue;
+        }
+        let mut block = vec![call];
+        let mut first = call;
+        while let Some(before) = only_before(graph, first).filter(|&at| !is_branch(graph, at)) {
+            block.push(before);
+            first = before;
+        }
+        let branches = || graph.before(first);
+        if branches().next().is_some() && branches().all(|at| is_branch(graph, at)) {
+            let common = branches().fold(u64::MAX, |set, at| set & ahead[at]);
+            for at in block {
+                ahead[at] |= common;
+            }
+        }
+    }
+}
+
+fn is_branch(graph: &Graph, at: usize) -> bool {
+    graph.instructions[at].flow_control() == FlowControl::ConditionalBranch
 }

@@ -24,6 +24,8 @@ pub(super) enum Role {
     Barrier,
     /// Does not come back.
     NoReturn,
+    /// Nor does this: the runtime panics because a check of the compiler's failed.
+    FailedCheck,
     Other,
 }
 
@@ -68,22 +70,41 @@ impl Role {
     }
 
     fn by_prefix(name: &str) -> Self {
-        const NO_RETURN: [&str; 5] = [
+        const NO_RETURN: [&str; 4] = [
             "runtime.panic",
             "runtime.gopanic",
-            "runtime.goPanic",
             "runtime.throw",
             "runtime.fatal",
+        ];
+        // runtime/panic.go, runtime/error.go.
+        const FAILED_CHECKS: [&str; 10] = [
+            "runtime.panicIndex",
+            "runtime.panicSlice",
+            "runtime.panicBounds",
+            "runtime.panicExtend",
+            "runtime.panicdivide",
+            "runtime.panicshift",
+            "runtime.panicdottype",
+            "runtime.panicnildottype",
+            "runtime.panicoverflow",
+            "runtime.goPanic",
         ];
         if name.starts_with("runtime.mapassign") {
             Self::Assign
         } else if name.starts_with("runtime.gcWriteBarrier") {
             Self::Barrier
+        } else if FAILED_CHECKS.iter().any(|prefix| name.starts_with(prefix)) {
+            Self::FailedCheck
         } else if NO_RETURN.iter().any(|prefix| name.starts_with(prefix)) {
             Self::NoReturn
         } else {
             Self::Other
         }
+    }
+
+    /// Whether control never comes back.
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::NoReturn | Self::FailedCheck)
     }
 
     /// Whether a caller of this has a loop over a map or stores a value.
@@ -122,7 +143,8 @@ mod tests {
             ("runtime.mapiterinit", Role::Start(Register::RCX)),
             ("runtime.mapassign_faststr", Role::Assign),
             ("runtime.gcWriteBarrierDX", Role::Barrier),
-            ("runtime.panicIndex", Role::NoReturn),
+            ("runtime.panicIndex", Role::FailedCheck),
+            ("runtime.gopanic", Role::NoReturn),
             ("main.mapiternext", Role::Other),
             ("runtime.mapaccess1", Role::Other),
         ] {

@@ -256,6 +256,25 @@ fn a_panic_does_not_fall_into_the_code_behind_it() {
 }
 
 #[test]
+fn a_failed_check_belongs_where_it_was_made() {
+    Asm::default()
+        .begin(0x10)
+        .place("head")
+        .head(0x10, "end")
+        .perhaps("in body")
+        .step(0x10)
+        .jmp("head")
+        .place("end")
+        .perhaps("after")
+        .raw(&[0xc3])
+        .place("in body")
+        .call(PANIC)
+        .place("after")
+        .call(PANIC)
+        .in_loop(&[("in body", Yes), ("after", No)]);
+}
+
+#[test]
 fn a_value_is_stored_through_what_the_assign_gave_back() {
     use Stores::{No, Yes};
     Asm::default()

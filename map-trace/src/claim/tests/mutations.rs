@@ -208,6 +208,21 @@ fn verdicts(judged: &[Judged]) -> Vec<VerdictWord> {
 }
 
 #[test]
+fn an_event_that_could_have_been_there_does_not_undo_that_there_were_enough() {
+    let run = sound()
+        .with(mprotect(hot(), Some(HOT)))
+        .with(mprotect(Operation::None, Some(BROKEN)));
+    for rule in ["mprotect during hot >= 1", "mprotect during hot > 0"] {
+        let judged = run.verdict(rule);
+        assert_eq!(judged.verdict, Supported, "{rule}: {}", judged.reason);
+        assert_eq!(judged.reason, "at least 1 seen");
+    }
+    for rule in ["mprotect during hot >= 2", "mprotect during hot == 1"] {
+        assert_eq!(run.verdict(rule).verdict, Inconclusive, "{rule}");
+    }
+}
+
+#[test]
 fn an_event_that_could_have_been_there_keeps_a_claim_open() {
     for (event, reason) in [
         (

@@ -357,8 +357,8 @@ fn what_happened_before_the_program_ran_was_during_nothing_of_it() {
         TraceLine::Stack(stack) => stack,
         _ => panic!("a stack"),
     };
-    loader.gap = true;
     for frame in &mut loader.frames {
+        frame.gap = true;
         frame.module = Some("/lib64/ld-linux-x86-64.so.2".into());
     }
     let early = [TraceLine::Stack(loader), mprotect(Operation::None, Some(9))];

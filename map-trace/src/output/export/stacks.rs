@@ -20,6 +20,8 @@ const MAX_NAME: usize = 256;
 pub struct Stacks {
     /// Names of functions by number.
     pub names: Vec<String>,
+    /// The source file of each function, empty where not known: that of the first frame seen.
+    files: Vec<String>,
     numbers: HashMap<String, u32>,
     /// Frames of a stack, outermost first, as numbers of names.
     stacks: HashMap<u64, Vec<u32>>,
@@ -47,6 +49,12 @@ impl Stacks {
     pub fn name(&self, number: u32) -> &str {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
         self.names.get(index).map_or("", String::as_str)
+    }
+
+    /// The source file of a function; empty when not known.
+    pub fn file(&self, number: u64) -> &str {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        self.files.get(index).map_or("", String::as_str)
     }
 
     fn line(&mut self, line: &TraceLine) {
@@ -103,6 +111,8 @@ impl Stacks {
         }
         let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(name.clone());
+        let file = frame.file.as_deref().unwrap_or_default();
+        self.files.push(shorten(&clean(file), MAX_NAME));
         self.numbers.insert(name, number);
         number
     }

@@ -11,6 +11,7 @@ use std::arch::asm;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::arena::{Arena, PAGE, Slot};
+use crate::target::syscall::{exit, syscall};
 
 /// How often each thing is done: once on each of this many pages.
 pub const TIMES: u64 = 4;
@@ -289,41 +290,4 @@ fn should(held: bool) {
     if !held {
         SHORT.store(true, Ordering::Relaxed);
     }
-}
-
-/// # Safety
-/// Ends the process without destructors or exit handlers: only in the child.
-unsafe fn exit(status: usize) -> ! {
-    loop {
-        // SAFETY: exit_group does not return.
-        unsafe { syscall(libc::SYS_exit_group, [status, 0, 0, 0, 0, 0]) };
-    }
-}
-
-/// A system call, answering the result or the negated errno.
-///
-/// # Safety
-/// The arguments must be what the call `number` asks for.
-#[inline(always)]
-unsafe fn syscall(number: libc::c_long, arguments: [usize; 6]) -> isize {
-    let [a, b, c, d, e, f] = arguments;
-    let result: isize;
-    // SAFETY: the x86-64 convention (syscall(2)): number in rax, arguments in these registers, rcx and
-    // r11 destroyed; memory the call reads or writes is the caller's responsibility.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as isize => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            in("r8") e,
-            in("r9") f,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    result
 }

@@ -6,6 +6,7 @@ use super::Session;
 use crate::claim::Setup;
 use crate::error::{Error, Result};
 use crate::kernel::counters::Inherit;
+use crate::kernel::perf_programs::Target;
 use crate::kernel::{host, perf_programs};
 use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
@@ -18,6 +19,7 @@ use crate::session::pipeline::Pipeline;
 use crate::session::processes::{Events, Subject};
 use crate::session::progress::Progress;
 use crate::session::recording::Recording;
+use crate::session::sampler::Sampler;
 use crate::session::settings::{Detail, Level, RecordSettings};
 use crate::session::stacks::Stacks;
 use crate::session::structure::Structure;
@@ -43,6 +45,8 @@ impl<'a> Session<'a> {
         let wishes = Wishes {
             detail,
             follow_forks: settings.follow_forks,
+            census: settings.census,
+            pte: settings.pte,
             stop_at_exec: watches(settings) && subject.child().is_some(),
         };
         let controls = Controls::prepare(settings.follow_forks)?;
@@ -58,6 +62,7 @@ impl<'a> Session<'a> {
         let _without = wait::become_subreaper();
         let mut structure = Structure::default();
         subject.probe(&mut instrument, &mut structure);
+        instrument.probes.census.running = true;
         let start_ns = now_ns();
         let header = HeaderLine {
             schema: TRACE_SCHEMA.to_owned(),
@@ -84,12 +89,15 @@ impl<'a> Session<'a> {
         pipeline.structure = structure;
         let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
         events.count(&subject, inherit);
+        let targets = subject.threads(inherit)?;
+        let sampler = sampler(settings, &subject, &targets, &mut instrument, &mut events);
         let progress = Progress::new(settings.screen.progress);
         Ok(Self {
             settings,
             instrument,
             events,
-            targets: subject.threads(inherit)?,
+            targets,
+            sampler,
             pipeline,
             progress,
             pid: subject.child(),
@@ -124,10 +132,11 @@ impl Session<'_> {
         let watched = watched::resolve(&binary, bias, &settings.watch_ranges, &settings.watch)?;
         let object = &mut self.instrument.object;
         let programs = &mut self.events.programs;
-        perf_programs::set_ranges(object, &watched.kernel_ranges())
+        perf_programs::set_ranges(object, &watched.kernel_ranges(), 0)
             .map_err(|why| Error::failed(what, why))?;
         for target in &self.targets {
-            if !watched.ranges.is_empty() && settings.pte != Level::Off {
+            let sampled = self.sampler.is_some();
+            if !watched.ranges.is_empty() && settings.pte != Level::Off && !sampled {
                 programs
                     .samples(object, *target, settings.sample_hz)
                     .map_err(|why| Error::failed(what, why))?;
@@ -143,6 +152,30 @@ impl Session<'_> {
         self.pipeline.watched = watched;
         Ok(())
     }
+}
+
+/// Samples the memory of maps, when a program of Go is probed. Without it the trace only says less.
+fn sampler(
+    settings: &RecordSettings,
+    subject: &Subject<'_>,
+    targets: &[Target],
+    instrument: &mut Instrument,
+    events: &mut Events,
+) -> Option<Sampler> {
+    if settings.pte == Level::Off || !instrument.probes.any() {
+        return None;
+    }
+    for target in targets {
+        let at_exec = subject.child().is_some();
+        let target = Target { at_exec, ..*target };
+        let object = &mut instrument.object;
+        let opened = events.programs.samples(object, target, settings.sample_hz);
+        if let Err(why) = opened {
+            instrument.probes.notes.push(why.to_string());
+            return None;
+        }
+    }
+    Some(Sampler::new(settings.pte == Level::Full))
 }
 
 /// The user's rows of the operation tables.
@@ -176,7 +209,8 @@ fn probes(instrument: &Instrument, settings: &RecordSettings) -> Vec<Probe> {
             emits: vec![emits.to_owned()],
         });
     };
-    if !settings.watch_ranges.is_empty() && settings.pte != Level::Off {
+    let maps = instrument.probes.any();
+    if (maps || !settings.watch_ranges.is_empty()) && settings.pte != Level::Off {
         add("sample", "cpu-clock", "pte_sample");
     }
     if !settings.watch.is_empty() {

@@ -1,17 +1,21 @@
 //! What probes in Go programs tell of maps, and which map's memory an event is in.
 
-use map_trace_common::record::{MapOperationRecord, kind};
+use map_trace_common::record::{MapOperationRecord, MemoryCallRecord, kind};
 
 use super::Pipeline;
 use crate::binary::MapImplementation;
 use crate::maps::registry::{Change, Header, Part, Range};
 use crate::maps::structure::Role;
-use crate::model::Address;
 use crate::model::event::{
-    Context, IterationEvent, MapEvent, MapRange, MemoryCallEvent, TraceLine,
+    Context, IterationEvent, MapEvent, MapRange, MemoryCallEvent, PageFaultEvent, TraceLine,
 };
+use crate::model::{Address, Operation};
 use crate::session::structure::Told;
 
+/// Faults that wait at most, of a goroutine, and goroutines that have some.
+const MAX_PARKED: usize = 512;
+/// What memory is on that a map has left and the runtime gives back.
+const FREED: &str = "freed";
 /// Ranges told in one line at most.
 const MAX_RANGES: usize = 64;
 /// `sameSizeGrow` of `hmap.flags`.
@@ -25,9 +29,19 @@ impl Pipeline {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
             return;
         };
+        let bounds = &mut self.structure.bounds;
+        if matches!(told.role, Role::Make | Role::MakeSmall | Role::Clone) {
+            bounds.made(told.fact.map);
+        }
+        if let Some(header) = told.fact.header {
+            bounds.seen(told.fact.map, header.entries);
+        }
         let change = self.structure.registry.apply(header.tgid, &told.fact);
         if header.kind == kind::MAP_STATE {
             return;
+        }
+        if header.kind != kind::ITERATION {
+            self.unpark((header.tgid, header.goroutine));
         }
         let known = match told.fact.type_address {
             0 => self.structure.registry.type_of(header.tgid, told.fact.map),
@@ -106,10 +120,63 @@ impl Pipeline {
         Some(located.part.area().to_owned())
     }
 
-    /// The map whose memory a call touches.
-    pub(super) fn map_of_call(&mut self, tgid: u32, event: &mut MemoryCallEvent) {
-        let on = self.on(tgid, event.address.0, event.length, &mut event.context);
-        event.on = on;
+    /// The map whose memory a call touches; memory that the runtime gives back is no map's any more.
+    pub(super) fn map_of_call(&mut self, record: &MemoryCallRecord, event: &mut MemoryCallEvent) {
+        let tgid = record.header.tgid;
+        let (start, length) = (event.address.0, event.length);
+        let removes = matches!(record.header.kind, kind::MMAP | kind::MUNMAP) && record.result >= 0;
+        if self.stacks.frees(record.header.stack) {
+            let was_map = self.structure.registry.freed(tgid, start, length);
+            event.on = was_map.then(|| FREED.to_owned());
+            return;
+        }
+        event.on = self.on(tgid, start, length, &mut event.context);
+        if removes {
+            self.structure.registry.freed(tgid, start, length);
+        }
+    }
+
+    /// Growth touches new memory before it is the map's: such a fault waits until the map is told of.
+    /// Gives it back when it need not.
+    pub(super) fn park(&mut self, event: PageFaultEvent) -> Option<PageFaultEvent> {
+        let context = &event.context;
+        let grows = |operation: &Operation| matches!(operation, Operation::Grow | Operation::Make);
+        let waits = event.on.is_none()
+            && !self.structure.is_empty()
+            && (grows(&context.operation) || context.sub_operation.as_ref().is_some_and(grows));
+        let Some(goroutine) = context.goroutine.filter(|_| waits) else {
+            return Some(event);
+        };
+        if self.parked.len() >= MAX_PARKED {
+            self.unpark_all();
+        }
+        let key = (event.pid, goroutine);
+        let full = self
+            .parked
+            .get(&key)
+            .is_some_and(|parked| parked.len() >= MAX_PARKED);
+        if full {
+            self.unpark(key);
+        }
+        self.parked.entry(key).or_default().push(event);
+        None
+    }
+
+    /// Tells the faults of a goroutine that waited.
+    pub(super) fn unpark(&mut self, key: (u32, u64)) {
+        for mut event in self.parked.remove(&key).unwrap_or_default() {
+            event.on = self.on(event.pid, event.address.0, 1, &mut event.context);
+            self.store(&TraceLine::PageFault(Box::new(event)));
+        }
+    }
+
+    /// Tells all faults that waited.
+    pub(super) fn unpark_all(&mut self) {
+        let mut keys: Vec<_> = self.parked.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.unpark(key);
+        }
     }
 }
 

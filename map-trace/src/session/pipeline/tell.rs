@@ -18,6 +18,8 @@ use crate::session::faults::Followed;
 use crate::session::modules;
 use crate::space::ExecFacts;
 
+/// What an entry speaks of.
+const PAGE: u64 = 4096;
 /// Executables listed at most.
 const MAX_EXECUTABLES: usize = 256;
 
@@ -41,7 +43,12 @@ impl Pipeline {
             tid: header.tid,
             address: Address(record.address),
             on: self
-                .on(header.tgid, record.address, 1, &mut context)
+                .on(
+                    header.tgid,
+                    record.address & !(PAGE - 1),
+                    PAGE,
+                    &mut context,
+                )
                 .or_else(|| self.watched.name(EventKind::PteSample, record.range.into())),
             pte: Pte::decode(record.pte, level, unstable, &self.ptes),
             context,
@@ -95,7 +102,7 @@ impl Pipeline {
             context,
         };
         let mut event = calls::event(record, around, &self.ptes);
-        self.map_of_call(header.tgid, &mut event);
+        self.map_of_call(record, &mut event);
         if let Some(line) = calls::line(header.kind, event) {
             self.store(&line);
         }

@@ -1,7 +1,7 @@
 // Command assign_toggle acts the claim about assignment out: the whole pages of a map are read-only, and each assign
 // of a range lifts that before and puts it back after.
 //
-// Its phases are the regions fill=main.phaseFill, range=main.phaseRange and range_assign=main.phaseRangeAssign.
+// Its phases are the regions range=main.phaseRange, range_assign=main.phaseRangeAssign and store=main.store.
 package main
 
 import (
@@ -32,14 +32,19 @@ func toggle(blocks []span, prot int) (calls int) {
 }
 
 //go:noinline
+func store(m map[uint64]uint64, k, v uint64, blocks []span) (calls int) {
+	calls += toggle(blocks, syscall.PROT_READ|syscall.PROT_WRITE)
+	m[k] = v
+	return calls + toggle(blocks, syscall.PROT_READ)
+}
+
+//go:noinline
 func phaseRangeAssign(m map[uint64]uint64, blocks []span, times int) (count, calls int) {
 	for k, v := range m {
 		if count++; count > times {
 			break
 		}
-		calls += toggle(blocks, syscall.PROT_READ|syscall.PROT_WRITE)
-		m[k] = v + 1
-		calls += toggle(blocks, syscall.PROT_READ)
+		calls += store(m, k, v+1, blocks)
 	}
 	return count, calls
 }

@@ -3,14 +3,20 @@
 //	makes       maps made by a call (too large to be made in line)
 //	small       small maps made by a call: they escape
 //	iterations  loops begun over a map
-//	storage     address ranges of the growing map's memory, as the program itself finds them
+//	growing     the header of the map that grows
+//	storage.N   address ranges of its memory, as the program itself finds them
+//
+// With -gate it waits for a byte before the loops, and for the end of its input before it ends. With -exec it
+// becomes itself again first, without that flag.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"sync"
+	"syscall"
 )
 
 var (
@@ -20,6 +26,8 @@ var (
 	iterations = flag.Int("iterations", 1000, "loops over a map")
 	entries    = flag.Int("entries", 100000, "entries of the growing map")
 	goroutines = flag.Int("goroutines", 4, "goroutines that share the loops")
+	gate       = flag.Bool("gate", false, "wait for a byte before the loops")
+	again      = flag.Bool("exec", false, "become this program again")
 )
 
 var (
@@ -62,8 +70,37 @@ func loop(m map[uint64]uint64, n int) (s uint64) {
 	return s
 }
 
+// loops iterates over a map in several goroutines; returns how often.
+func loops(m map[uint64]uint64) int {
+	var all sync.WaitGroup
+	results := make([]uint64, *goroutines)
+	share := *iterations / *goroutines
+	for g := 0; g < *goroutines; g++ {
+		all.Add(1)
+		go func(g int) {
+			defer all.Done()
+			results[g] = loop(m, share)
+		}(g)
+	}
+	all.Wait()
+	for _, s := range results {
+		sum += s
+	}
+	return share * *goroutines
+}
+
 func main() {
 	flag.Parse()
+	if *again {
+		var arguments []string
+		for _, argument := range os.Args {
+			if argument != "-exec" {
+				arguments = append(arguments, argument)
+			}
+		}
+		fmt.Println(syscall.Exec("/proc/self/exe", arguments, os.Environ()))
+		os.Exit(1)
+	}
 	makeLarge(*makes)
 	makeSmall(*small)
 	growing := make(map[uint64]uint64)
@@ -72,28 +109,22 @@ func main() {
 	ten := make(map[uint64]uint64, *hint)
 	grow(ten, 10)
 	keep = append(keep, ten)
-	var all sync.WaitGroup
-	results := make([]uint64, *goroutines)
-	share := *iterations / *goroutines
-	for g := 0; g < *goroutines; g++ {
-		all.Add(1)
-		go func(g int) {
-			defer all.Done()
-			results[g] = loop(ten, share)
-		}(g)
+	if *gate {
+		fmt.Println("ready")
+		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+			os.Exit(1)
+		}
 	}
-	all.Wait()
-	for _, s := range results {
-		sum += s
+	begun := loops(ten)
+	fmt.Printf("makes=%d\n", *makes+1)
+	fmt.Printf("small=%d\n", *small+1)
+	fmt.Printf("iterations=%d\n", begun)
+	fmt.Printf("growing=%#x\n", header(growing))
+	for n, part := range storage(growing) {
+		fmt.Printf("storage.%d=%s\n", n, part)
 	}
-	fmt.Printf("makes %d\n", *makes+1)
-	fmt.Printf("small %d\n", *small+1)
-	fmt.Printf("iterations %d\n", share**goroutines)
-	fmt.Printf("growing %#x\n", header(growing))
-	for _, part := range storage(growing) {
-		fmt.Printf("storage %s\n", part)
-	}
-	if len(os.Args) > 100 {
-		fmt.Println(sum)
+	if *gate {
+		fmt.Println("done")
+		io.Copy(io.Discard, os.Stdin)
 	}
 }

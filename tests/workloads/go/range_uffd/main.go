@@ -2,7 +2,7 @@
 // userfaultfd write-protect them inside a range, writes, and a second thread lets each write through.
 // It needs the right to use userfaultfd: root, or vm.unprivileged_userfaultfd = 1.
 //
-// Its phases are the regions fill=main.phaseFill and range=main.phaseRange.
+// Its phases are the regions range=main.phaseRange, range_assign=main.storeInRange and overwrite=main.overwrite.
 package main
 
 import (
@@ -78,18 +78,25 @@ func serve(file uintptr, served *int64) {
 	}
 }
 
+// storeInRange stores what is there already.
+//
 //go:noinline
-func store(word *uint64, value uint64) {
+func storeInRange(word *uint64) {
+	overwrite(word, *word)
+}
+
+//go:noinline
+func overwrite(word *uint64, value uint64) {
 	*word = value
 }
 
 //go:noinline
 func phaseRange(m map[uint64]uint64, page span, file uintptr, times int) (count int) {
-	word := (*uint64)(unsafe.Add(page.start, 64))
+	words := page.words()
 	for range m {
 		if count++; count <= times {
 			writeProtect(file, uint64(uintptr(page.start)), pageSize, protectWP)
-			store(word, *word)
+			storeInRange(&words[count%len(words)])
 		}
 	}
 	return count
@@ -98,6 +105,8 @@ func phaseRange(m map[uint64]uint64, page span, file uintptr, times int) (count 
 func main() {
 	times := flag.Int("times", 8, "writes that wait")
 	flag.Parse()
+	// The signal that preempts a goroutine would interrupt the kernel at a fault that waits.
+	restartWith("asyncpreemptoff=1")
 	// A write that waits holds its thread: nothing may stop the world, and the server needs a thread of its own.
 	debug.SetGCPercent(-1)
 	runtime.GOMAXPROCS(4)

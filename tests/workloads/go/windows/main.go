@@ -221,6 +221,39 @@ func returning(m map[uint64]uint64, stop int) int {
 }
 
 //go:noinline
+func returningEarly(m map[uint64]uint64) int {
+	n := 0
+	for range m {
+		if n == 3 {
+			at("iterate", "returning-early.way-out")
+			return n
+		}
+		at("iterate", "returning-early.body")
+		n++
+	}
+	at("none", "returning-early.after")
+	return 0
+}
+
+// found may be compiled so that the break leads straight into the call after the loop.
+//
+//go:noinline
+func found(m map[uint64]uint64) {
+	found := false
+	for k := range m {
+		at("iterate", "found.body")
+		if k == 5 {
+			found = true
+			break
+		}
+	}
+	if found {
+		at("apart", "found.after")
+	}
+	at("none", "found.end")
+}
+
+//go:noinline
 func panicking(m map[uint64]uint64) {
 	defer func() {
 		at("iterate", "panicking.deferred")
@@ -293,6 +326,18 @@ func over(m map[uint64]uint64) {
 	}
 }
 
+// leaving has nothing but a call on the way out of its loop.
+//
+//go:noinline
+func leaving(m map[uint64]uint64) {
+	for k := range m {
+		if k == 7 {
+			at("unknown", "leaving.way-out")
+			return
+		}
+	}
+}
+
 func main() {
 	var err error
 	pages, err = syscall.Mmap(-1, 0, 128*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
@@ -303,6 +348,10 @@ func main() {
 	m := map[uint64]uint64{}
 	for i := uint64(0); i < 12; i++ {
 		m[i] = i
+	}
+	leaving(m)
+	if len(os.Args) > 1 && os.Args[1] == "leaving" {
+		return
 	}
 	simple(m)
 	breaking(m)
@@ -316,6 +365,8 @@ func main() {
 	labelled(m)
 	returning(m, 4)
 	returning(m, 100)
+	returningEarly(m)
+	found(m)
 	panicking(m)
 	reflected(m)
 	reflectedHeap(reflect.ValueOf(m).MapRange())

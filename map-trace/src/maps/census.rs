@@ -1,0 +1,321 @@
+//! Where a Go program's operations on maps are counted: the plan, made from its file alone.
+//!
+//! One row a function. A function that does its work by calling another of the same operation is left out,
+//! since the other one is counted: Go 1.27's `mapaccess1` calls `mapaccess2`, reflect's functions call the
+//! runtime's in one version and go past them in the next.
+
+use iced_x86::{Mnemonic, OpKind};
+use map_trace_common::census::{CensusPlace, DIRECT, flag};
+
+use super::pattern::Glob;
+use crate::binary::layout::Layouts;
+use crate::binary::probe_place::{self, Counting, ProbePlace};
+use crate::binary::{Binary, Function, MapImplementation};
+use crate::model::Operation::{self, Access, Assign, Clear, Delete, Iterate};
+
+/// The operations that are counted; their places in this list are what the kernel knows them by.
+pub const COUNTED: [Operation; 5] = [Assign, Access, Delete, Iterate, Clear];
+
+/// Functions counted, at most: generic ones have one for each shape.
+const MAX_FUNCTIONS: usize = 256;
+
+/// Where a function has its map.
+#[derive(Clone, Copy)]
+enum At {
+    /// An argument: 0 is RAX, 1 is RBX.
+    Argument(u32),
+    /// The map of the iterator in RAX.
+    Iterator,
+    /// Not a map of the language.
+    Nowhere,
+}
+
+type Row = (&'static str, Operation, At);
+
+/// Compiled code calls these; the runtime and reflect end in them.
+const COMMON: &[Row] = &[
+    ("runtime.mapassign", Assign, At::Argument(1)),
+    ("runtime.mapassign_fast32", Assign, At::Argument(1)),
+    ("runtime.mapassign_fast32ptr", Assign, At::Argument(1)),
+    ("runtime.mapassign_fast64", Assign, At::Argument(1)),
+    ("runtime.mapassign_fast64ptr", Assign, At::Argument(1)),
+    ("runtime.mapassign_faststr", Assign, At::Argument(1)),
+    ("runtime.mapaccess1", Access, At::Argument(1)),
+    ("runtime.mapaccess1_fat", Access, At::Argument(1)),
+    ("runtime.mapaccess1_fast32", Access, At::Argument(1)),
+    ("runtime.mapaccess1_fast64", Access, At::Argument(1)),
+    ("runtime.mapaccess1_faststr", Access, At::Argument(1)),
+    ("runtime.mapaccess2", Access, At::Argument(1)),
+    ("runtime.mapaccess2_fat", Access, At::Argument(1)),
+    ("runtime.mapaccess2_fast32", Access, At::Argument(1)),
+    ("runtime.mapaccess2_fast64", Access, At::Argument(1)),
+    ("runtime.mapaccess2_faststr", Access, At::Argument(1)),
+    ("runtime.mapdelete", Delete, At::Argument(1)),
+    ("runtime.mapdelete_fast32", Delete, At::Argument(1)),
+    ("runtime.mapdelete_fast64", Delete, At::Argument(1)),
+    ("runtime.mapdelete_faststr", Delete, At::Argument(1)),
+    ("reflect.mapdelete", Delete, At::Argument(1)),
+    ("reflect.mapdelete_faststr", Delete, At::Argument(1)),
+    ("runtime.mapclear", Clear, At::Argument(1)),
+];
+
+const HMAP: &[Row] = &[("runtime.mapiternext", Iterate, At::Iterator)];
+
+const SWISS: &[Row] = &[
+    // Assigns of maps.Copy and maps.Clone up to 1.24.
+    (
+        "internal/runtime/maps.(*Map).PutSlot",
+        Assign,
+        At::Argument(0),
+    ),
+    ("internal/runtime/maps.(*Iter).Next", Iterate, At::Iterator),
+    ("sync.(*Map).Load", Access, At::Nowhere),
+    ("sync.(*Map).Swap", Assign, At::Nowhere),
+    ("sync.(*Map).LoadOrStore", Assign, At::Nowhere),
+    ("sync.(*Map).CompareAndSwap", Assign, At::Nowhere),
+    ("sync.(*Map).LoadAndDelete", Delete, At::Nowhere),
+    ("sync.(*Map).CompareAndDelete", Delete, At::Nowhere),
+    (
+        "internal/sync.(*HashTrieMap[...]).Load",
+        Access,
+        At::Nowhere,
+    ),
+    (
+        "internal/sync.(*HashTrieMap[...]).Swap",
+        Assign,
+        At::Nowhere,
+    ),
+    (
+        "internal/sync.(*HashTrieMap[...]).LoadOrStore",
+        Assign,
+        At::Nowhere,
+    ),
+    (
+        "internal/sync.(*HashTrieMap[...]).CompareAndSwap",
+        Assign,
+        At::Nowhere,
+    ),
+    (
+        "internal/sync.(*HashTrieMap[...]).LoadAndDelete",
+        Delete,
+        At::Nowhere,
+    ),
+    (
+        "internal/sync.(*HashTrieMap[...]).CompareAndDelete",
+        Delete,
+        At::Nowhere,
+    ),
+];
+
+/// A place to count at.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub file_offset: u64,
+    pub place: CensusPlace,
+    pub operation: Operation,
+    /// `runtime.mapassign_fast64+0xe`
+    pub name: String,
+    pub at: ProbePlace,
+}
+
+/// All places of a program.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub places: Vec<Planned>,
+    /// Operations of which not every one is counted, and why.
+    pub missed: Vec<(Operation, String)>,
+}
+
+/// Plans the census of a Go program with maps; `entries` asks for page-table entries of the maps' storage.
+pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
+    let Some(implementation) = binary.facts().map_implementation else {
+        return Plan::default();
+    };
+    let own = match implementation {
+        MapImplementation::Hmap => HMAP,
+        MapImplementation::Swiss => SWISS,
+    };
+    let rows: Vec<(Glob, &Row)> = COMMON
+        .iter()
+        .chain(own)
+        .map(|row| (Glob::new(row.0), row))
+        .collect();
+    let mut found: Vec<(Function, &Row)> = Vec::new();
+    binary.functions(&mut |function| {
+        let row = rows.iter().find(|(glob, _)| glob.matches(&function.name));
+        if let Some((_, row)) = row.filter(|_| found.len() < MAX_FUNCTIONS) {
+            found.push((function.clone(), row));
+        }
+    });
+    let header = Header::of(implementation, layouts);
+    let mut plan = Plan::default();
+    for (function, row) in &found {
+        let same = |start: u64| {
+            let other = found.iter().find(|(other, _)| other.start == start);
+            other.is_some_and(|(other, row_of)| other.start != function.start && row_of.1 == row.1)
+        };
+        plan.add(binary, function, row, &same, header, entries);
+    }
+    plan
+}
+
+impl Plan {
+    fn add(
+        &mut self,
+        binary: &Binary,
+        function: &Function,
+        (_, operation, at): &Row,
+        same: &dyn Fn(u64) -> bool,
+        header: Option<Header>,
+        entries: bool,
+    ) {
+        let mut missed = |why: &str| {
+            let why = format!("{} {why}", function.name);
+            self.missed.push((operation.clone(), why));
+        };
+        let Some(code) = binary.code_of(function) else {
+            return missed("has code that cannot be read");
+        };
+        let hands_on = code.instructions.iter().any(|i| {
+            matches!(i.mnemonic(), Mnemonic::Call | Mnemonic::Jmp)
+                && i.op0_kind() == OpKind::NearBranch64
+                && same(i.near_branch_target())
+        });
+        if hands_on {
+            return;
+        }
+        let Some(place) = probe_place::choose(binary, &code).entry else {
+            return missed("has no place that every call passes once");
+        };
+        let mut census = CensusPlace {
+            operation: index(operation),
+            through: DIRECT,
+            ..CensusPlace::default()
+        };
+        if place.counting == Counting::ExactUnlessFlags {
+            census.flags |= flag::UNLESS_FLAGS;
+        }
+        if let Some(header) = header {
+            header.fill(*at, entries, &mut census);
+        }
+        self.places.push(Planned {
+            file_offset: place.file_offset,
+            place: census,
+            operation: operation.clone(),
+            name: format!(
+                "{}+{:#x}",
+                function.name,
+                place.address.wrapping_sub(function.start)
+            ),
+            at: place,
+        });
+    }
+}
+
+/// The number the kernel knows an operation by.
+fn index(operation: &Operation) -> u32 {
+    (0u32..)
+        .zip(&COUNTED)
+        .find(|(_, counted)| *counted == operation)
+        .map_or(0, |(index, _)| index)
+}
+
+/// Where a map's header has what is looked at.
+#[derive(Clone, Copy)]
+struct Header {
+    place: CensusPlace,
+    /// Offset of the map in an iterator.
+    in_iterator: u32,
+}
+
+impl Header {
+    fn of(implementation: MapImplementation, layouts: &Layouts) -> Option<Self> {
+        let offset = |structure, field| u32::try_from(layouts.offset(structure, field)?).ok();
+        let (first, state, flags, size, storage, length, groups, in_iterator) = match implementation
+        {
+            MapImplementation::Hmap => {
+                let of = |field| offset("runtime.hmap", field);
+                let first = of("flags")? & !7;
+                let storage = of("buckets")?;
+                let map = offset("runtime.hiter", "h")?;
+                (first, first, of("flags")?, of("B")?, storage, None, 0, map)
+            }
+            MapImplementation::Swiss => {
+                let of = |field| offset("internal/runtime/maps.Map", field);
+                let groups = offset("internal/runtime/maps.table", "groups")?;
+                let data = offset("internal/runtime/maps.groupsReference", "data").unwrap_or(0);
+                let map = offset("internal/runtime/maps.Iter", "m")?;
+                let (storage, state) = (of("dirPtr")?, of("globalDepth")? & !7);
+                let (flags, size) = (of("writing")?, of("globalDepth")?);
+                let length = Some(of("dirLen")?);
+                (
+                    storage,
+                    state,
+                    flags,
+                    size,
+                    storage,
+                    length,
+                    groups + data,
+                    map,
+                )
+            }
+        };
+        let word = |at: u32| at.checked_sub(first).map(|at| at / 8).filter(|&at| at < 4);
+        let bits = |at: u32| at.checked_sub(state).map(|at| at * 8).filter(|&at| at < 64);
+        let mut place = CensusPlace {
+            flags: flag::HEADER,
+            header: first,
+            state_word: word(state)?,
+            flags_shift: bits(flags)?,
+            size_shift: bits(size)?,
+            storage_word: word(storage)?,
+            table_groups: groups,
+            ..CensusPlace::default()
+        };
+        if let Some(length) = length {
+            place.flags |= flag::DIRECTORY;
+            place.length_word = word(length)?;
+        }
+        Some(Self { place, in_iterator })
+    }
+
+    /// Adds what is to be looked at.
+    fn fill(self, at: At, entries: bool, place: &mut CensusPlace) {
+        let (argument, through) = match at {
+            At::Argument(argument) => (argument, DIRECT),
+            At::Iterator => (0, self.in_iterator),
+            At::Nowhere => return,
+        };
+        *place = CensusPlace {
+            operation: place.operation,
+            flags: place.flags | self.place.flags | if entries { flag::ENTRY } else { 0 },
+            argument,
+            through,
+            ..self.place
+        };
+    }
+}
+
+/// Names of a classic map's flags, by bit (Go 1.23 runtime/map.go:94).
+pub const HMAP_FLAGS: [&str; 4] = ["iterator", "old_iterator", "hash_writing", "same_size_grow"];
+/// A Swiss map has one (Go 1.27 internal/runtime/maps/map.go, `writing`).
+pub const SWISS_FLAGS: [&str; 1] = ["writing"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counted_operation_has_a_number_of_its_own_that_the_kernel_has_room_for() {
+        let numbers: Vec<u32> = COUNTED.iter().map(index).collect();
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+        assert!(COUNTED.len() <= map_trace_common::census::OPERATIONS);
+    }
+
+    #[test]
+    fn every_row_counts_an_operation_that_is_counted() {
+        for (name, operation, _) in COMMON.iter().chain(HMAP).chain(SWISS) {
+            assert!(COUNTED.contains(operation), "{name}");
+        }
+    }
+}
