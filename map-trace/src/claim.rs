@@ -21,7 +21,6 @@ mod file;
 mod judge;
 mod matching;
 mod parse;
-mod part;
 pub mod proof;
 mod rule;
 mod stacks;
@@ -32,7 +31,6 @@ mod words;
 pub use file::{FileError, parse_file};
 pub use judge::{Judge, Setup, judge_trace, regions_of};
 pub use parse::{ParseError, parse};
-pub use part::Part;
 pub use rule::{Area, Compare, Condition, Expect, Rule, Value};
 pub use words::{EVENTS, EventWord};
 

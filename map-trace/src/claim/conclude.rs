@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Claim;
 use super::example::Example;
 use super::matching::Doubt;
-use super::part::Progress;
 use super::rule::{Area, Compare, Expect, Rule};
 use crate::model::Operation;
 use crate::model::summary::{Claim as Judged, CountKind, Summary, VerdictWord};
@@ -32,7 +31,6 @@ pub struct Trace<'a> {
     pub recorded: &'a BTreeSet<String>,
     pub regions_seen: &'a BTreeSet<Operation>,
     pub regions_known: &'a BTreeMap<String, u64>,
-    pub part: &'a Progress,
 }
 
 /// Judges one claim.
@@ -145,11 +143,7 @@ fn supported(rule: &Rule, tally: &Tally, trace: &Trace<'_>) -> String {
             format!("at least {} seen", number(tally.matched))
         }
         Expect::Count(..) if tally.matched > 0 => format!("{} seen", number(tally.matched)),
-        // How often operations ran is known of the whole run only.
-        Expect::Count(..) => match trace.part.told() {
-            Some(part) => format!("0 seen {part}"),
-            None => none_seen(rule, trace.summary),
-        },
+        Expect::Count(..) => none_seen(rule, trace.summary),
     }
 }
 
@@ -232,10 +226,6 @@ fn doubt_text(rule: &Rule, doubt: Doubt, (count, line): (u64, u64)) -> String {
                 .to_owned()
         }
         Doubt::ValueStore => "may have been the store of an assigned value".to_owned(),
-        Doubt::Untimed => {
-            "were counted in groups, which do not tell whether they lie in the part judged"
-                .to_owned()
-        }
         Doubt::Field(index) => format!("do not tell {}", field(index)),
         Doubt::Grouped(index) => format!("were counted in groups without {}", field(index)),
         Doubt::Area => match &rule.on {

@@ -7,7 +7,6 @@ use super::Claim;
 use super::conclude::{self, Tally};
 use super::example::Example;
 use super::matching::{Doubt, EventView, Knowledge, Known, in_scope, satisfies};
-use super::part::{Part, Progress};
 use super::rule::Expect;
 use super::stacks::Stacks;
 use crate::evidence::Fold;
@@ -31,8 +30,6 @@ pub struct Setup {
     pub claims: Vec<Claim>,
     /// Regions besides those the trace was recorded with.
     pub regions: Vec<user::Region>,
-    /// The part of the run that is judged.
-    pub part: Part,
 }
 
 /// How far a process has come since its last exec, until code of the program itself has been seen.
@@ -59,7 +56,6 @@ pub struct Judge {
     /// Functions of each region, as the trace's footer counts them.
     regions_known: BTreeMap<String, u64>,
     text: String,
-    part: Progress,
 }
 
 impl Judge {
@@ -98,7 +94,6 @@ impl Judge {
             regions_seen: BTreeSet::new(),
             regions_known: BTreeMap::new(),
             text: String::new(),
-            part: Progress::new(setup.part),
         }
     }
 
@@ -125,17 +120,14 @@ impl Judge {
         }
         let phase = self.phases.get(&event.pid).copied();
         place(&mut event, &self.knowledge.stacks, phase);
-        let inside = self.part.admits(&event);
-        if inside != Known::No
-            && let Some(claims) = self.by_kind.get(&event.kind)
-        {
+        if let Some(claims) = self.by_kind.get(&event.kind) {
             for &index in claims {
                 let (claim, tally) = (&self.claims[index], &mut self.tallies[index]);
                 weigh(
                     claim,
                     tally,
                     &event,
-                    (number, inside),
+                    number,
                     &self.knowledge,
                     &mut self.text,
                 );
@@ -161,7 +153,6 @@ impl Judge {
             recorded: &self.recorded,
             regions_seen: &self.regions_seen,
             regions_known: &self.regions_known,
-            part: &self.part,
         };
         let judged = self.claims.iter().zip(self.tallies);
         judged
@@ -170,7 +161,6 @@ impl Judge {
     }
 
     fn stack(&mut self, line: &StackLine) {
-        self.part.stack(line);
         self.knowledge.stacks.keep(line, &self.knowledge.tables);
         if let Some(facts) = self.knowledge.stacks.get(Some(line.id)) {
             for operation in &facts.operations {
@@ -250,12 +240,12 @@ fn weigh(
     claim: &Claim,
     tally: &mut Tally,
     event: &EventView<'_>,
-    (number, inside): (u64, Known),
+    number: u64,
     knowledge: &Knowledge,
     text: &mut String,
 ) {
     let rule = &claim.rule;
-    let scope = inside.and(|| in_scope(rule, event, knowledge));
+    let scope = in_scope(rule, event, knowledge);
     if scope == Known::No {
         return;
     }

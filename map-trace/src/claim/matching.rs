@@ -27,8 +27,6 @@ pub enum Doubt {
     Grouped(usize),
     /// Where the event's memory belongs is not in the trace.
     Area,
-    /// The event was counted in a group, which does not keep when it happened.
-    Untimed,
 }
 
 /// What is known of a match.
@@ -41,7 +39,7 @@ pub enum Known {
 
 impl Known {
     /// Both must hold.
-    pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
+    fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Self::No => Self::No,
             Self::Yes => other(),

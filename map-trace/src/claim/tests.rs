@@ -3,6 +3,5 @@
 mod file;
 mod grammar;
 mod mutations;
-mod part;
 mod sessions;
 mod verdicts;

@@ -23,14 +23,13 @@ use super::record::{RecordArgs, Results};
 use super::report::{note_cut_short, open, read_summary};
 use super::run::WhoArgs;
 use crate::claim::baseline::{self, Increase};
-use crate::claim::{Part, Setup, judge_trace, regions_of};
+use crate::claim::{Setup, judge_trace, regions_of};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::maps::pattern::Glob;
 use crate::model::summary::{Claim, SUMMARY_SCHEMA, Status, Summary, VerdictWord};
 use crate::output::View;
 use crate::output::verdicts::FORMATS;
-use crate::session::settings::{RecordSettings, RunSettings};
+use crate::session::settings::RunSettings;
 use crate::session::{self, ProgramStatus};
 use crate::trace::{OutputFile, ReadError};
 
@@ -49,15 +48,6 @@ pub struct CheckArgs {
     /// Judge the claims even when the program failed
     #[arg(long)]
     ignore_status: bool,
-    /// Judge only what comes after so many events in map operations
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    after_ops: u64,
-    /// Judge only from the first event that has a function of this name on its stack
-    #[arg(long, value_name = "SYMBOL")]
-    from: Option<String>,
-    /// Judge only up to the next event that has a function of this name on its stack
-    #[arg(long, value_name = "SYMBOL")]
-    until: Option<String>,
     #[arg(long, default_value = "text", value_parser = formats(), help = "What to make of the verdicts")]
     format: String,
     /// Save the verdicts; - is stdout [default: stdout with a trace, stderr with a program]
@@ -127,13 +117,8 @@ impl CheckArgs {
         self.something_to_judge(claims.len())?;
         let baseline = self.baseline()?;
         let report = self.open_report(Place::Stdout, Some(path))?;
-        let setup = Setup {
-            claims,
-            regions,
-            part: self.part(),
-        };
-        let mut summary =
-            judge_trace(&mut reader, setup).map_err(|error| error.into_error(&name))?;
+        let mut summary = judge_trace(&mut reader, Setup { claims, regions })
+            .map_err(|error| error.into_error(&name))?;
         note_cut_short(&name, &reader);
         baseline
             .iter()
@@ -154,14 +139,10 @@ impl CheckArgs {
     fn check_program(self) -> Result<ExitCode> {
         let baseline = self.baseline()?;
         let report = self.open_report(Place::Stderr, None)?;
-        let part = self.part();
         let (ignore_status, given) = (self.ignore_status, baseline.is_some());
         let settings = RunSettings {
             program: self.who.resolve(self.program)?,
-            record: RecordSettings {
-                part,
-                ..self.record.resolve()?
-            },
+            record: self.record.resolve()?,
         };
         if settings.record.claims.is_empty() && !given {
             return Err(nothing_to_judge());
@@ -187,14 +168,6 @@ impl CheckArgs {
             &outcome.summary.claims,
             failed && !ignore_status,
         ))
-    }
-
-    fn part(&self) -> Part {
-        Part {
-            from: self.from.as_deref().map(Glob::new),
-            after_ops: self.after_ops,
-            until: self.until.as_deref().map(Glob::new),
-        }
     }
 
     fn exit_code(&self, claims: &[Claim], failed: bool) -> ExitCode {

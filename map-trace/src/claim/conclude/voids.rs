@@ -16,7 +16,6 @@ pub(super) fn voids(claim: &Claim, trace: &Trace<'_>) -> Vec<String> {
     }
     let rule = &claim.rule;
     let mut voids = incomplete(trace.summary);
-    voids.extend(trace.part.void());
     if rule.event.kind().is_none() {
         voids.push(format!(
             "this version of map-trace does not read {} events",

@@ -397,7 +397,7 @@ fn live_and_offline_verdicts_are_the_same() {
     let mut judge = crate::claim::Judge::begin(
         Setup {
             claims: claims.clone(),
-            ..Setup::default()
+            regions: Vec::new(),
         },
         &run.header,
     );

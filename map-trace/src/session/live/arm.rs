@@ -81,7 +81,6 @@ impl<'a> Session<'a> {
         let claims = Setup {
             claims: settings.claims.clone(),
             regions: Vec::new(),
-            part: settings.part.clone(),
         };
         let recorder = Recording::begin(&header, file, claims);
         let ptes = instrument.ptes(settings.show_physical);
