@@ -2,6 +2,7 @@
 
 mod file;
 mod grammar;
+mod memory;
 mod mutations;
 mod sessions;
 mod verdicts;
