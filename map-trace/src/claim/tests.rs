@@ -5,3 +5,4 @@ mod grammar;
 mod mutations;
 mod sessions;
 mod verdicts;
+mod window;
