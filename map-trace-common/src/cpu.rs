@@ -1,6 +1,7 @@
 //! The one value of the per-CPU map.
 
 use crate::counters::Counters;
+use crate::limits::WINDOW_WORDS;
 use crate::record::StackRecord;
 
 /// What one CPU owns.
@@ -12,4 +13,8 @@ pub struct Cpu {
     pub busy: u64,
     pub counters: Counters,
     pub stack: StackRecord,
+    /// The user stack from rsp upward, read at once: most frame links lie in it.
+    pub window: [u64; WINDOW_WORDS],
+    /// How many of its words were read and have one behind them.
+    pub window_links: u64,
 }

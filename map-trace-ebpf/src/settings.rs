@@ -6,7 +6,7 @@ use map_trace_common::settings::{NO_OFFSET, Settings};
 static SETTINGS: Settings = Settings {
     detail: 10_000,
     follow_forks: 1,
-    measure_stall: 0,
+    task_btf: 0,
     stop_at_exec: 0,
     thread_size: 16_384,
     stack_padding: 0,

@@ -21,6 +21,7 @@ pub struct Ending {
     pub executables: Vec<Executable>,
     pub calibration: Calibration,
     pub controls: Vec<Control>,
+    pub controls_ns: u64,
     /// Functions known in each region.
     pub regions: BTreeMap<String, u64>,
     pub stopped_early: Option<String>,
@@ -50,6 +51,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         fault_codes: ending.totals.fault_codes_by_word(),
         executables: ending.executables,
         controls: ending.controls,
+        controls_ns: ending.controls_ns,
         regions: ending.regions,
         calibration: ending.calibration,
         stopped_early: ending.stopped_early,
@@ -139,6 +141,7 @@ mod tests {
             executables: Vec::new(),
             calibration: Calibration::default(),
             controls: Vec::new(),
+            controls_ns: 0,
             regions: BTreeMap::new(),
             stopped_early: None,
             undecodable: 0,

@@ -64,7 +64,6 @@ impl Pipeline {
 
     pub(super) fn page_fault(&mut self, record: PageFaultRecord) {
         let header = record.header;
-        self.faults.again(&record);
         self.settle(header.tid, None);
         let context = self.context(&header);
         let place = self.spaces.place(header.tgid, record.address);
