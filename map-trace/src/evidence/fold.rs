@@ -217,9 +217,12 @@ impl Fold {
                     self.code(group.mode, code, group.count);
                 }
                 let refused = |cause| witness::is_refused(cause, group.address_min);
-                if group.cause.is_some_and(refused) {
-                    self.refused = self.refused.saturating_add(group.count);
-                }
+                let undone = if group.cause.is_some_and(refused) {
+                    group.count
+                } else {
+                    group.undone
+                };
+                self.refused = self.refused.saturating_add(undone);
             }
             EventKind::PteSample => {
                 if let Some(pte) = &group.pte {

@@ -100,6 +100,8 @@ pub struct FooterLine {
     pub fault_codes: BTreeMap<String, BTreeMap<String, u64>>,
     pub executables: Vec<Executable>,
     pub controls: Vec<Control>,
+    /// How long the controls took, before the program started (nanoseconds).
+    pub controls_ns: u64,
     pub calibration: Calibration,
     pub claims: Vec<Claim>,
     /// How often each operation ran, by the operation's word, where it was counted.

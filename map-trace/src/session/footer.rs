@@ -27,6 +27,7 @@ pub struct Ending {
     pub counts: BTreeMap<String, Count>,
     pub census: BTreeMap<String, CensusRow>,
     pub not_counted: Vec<String>,
+    pub controls_ns: u64,
     /// Functions known in each region.
     pub regions: BTreeMap<String, u64>,
     pub watched: Vec<WatchedMemory>,
@@ -60,6 +61,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         counts: ending.counts,
         census: ending.census,
         not_counted: ending.not_counted,
+        controls_ns: ending.controls_ns,
         regions: ending.regions,
         watched: ending.watched,
         calibration: ending.calibration,
@@ -153,6 +155,7 @@ mod tests {
             counts: BTreeMap::new(),
             census: BTreeMap::new(),
             not_counted: Vec::new(),
+            controls_ns: 0,
             regions: BTreeMap::new(),
             watched: Vec::new(),
             stopped_early: None,

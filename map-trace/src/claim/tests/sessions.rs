@@ -128,6 +128,7 @@ pub fn group(kind: EventKind, operation: Operation, count: u64) -> AggregateLine
         on: None,
         duration_ns: 0,
         durations: 0,
+        undone: 0,
         context: context(operation, Some(MAIN)),
     }
 }

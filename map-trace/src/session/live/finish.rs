@@ -68,6 +68,7 @@ impl Session<'_> {
             executables: finished.executables,
             calibration: self.instrument.recheck(),
             controls: self.proven.controls,
+            controls_ns: self.proven.duration_ns,
             regions: finished.stacks.region_sizes(),
             watched: finished.watched.into_memory(),
             stopped_early,

@@ -75,7 +75,6 @@ impl Pipeline {
 
     pub(super) fn page_fault(&mut self, record: PageFaultRecord) {
         let header = record.header;
-        self.faults.again(&record);
         self.settle(header.tid, None);
         let mut context = self.context(&header);
         let on = self.on(header.tgid, record.address, 1, &mut context);
