@@ -11,6 +11,7 @@ mod footer;
 mod instrument;
 mod limiter;
 mod live;
+mod marks;
 mod members;
 mod memory_facts;
 mod modules;

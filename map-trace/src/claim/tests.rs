@@ -6,3 +6,4 @@ mod memory;
 mod mutations;
 mod sessions;
 mod verdicts;
+mod window;

@@ -46,7 +46,7 @@ impl Fold {
         match line {
             TraceLine::Header(header) => self.header(header),
             TraceLine::Footer(footer) => self.footer(footer),
-            TraceLine::String(_) | TraceLine::Stack(_) => {}
+            TraceLine::String(_) | TraceLine::Stack(_) | TraceLine::Mark(_) => {}
             TraceLine::PageFault(event) => self.page_fault(event),
             TraceLine::Mprotect(event) => self.call(EventKind::Mprotect, event),
             TraceLine::PkeyMprotect(event) => self.call(EventKind::PkeyMprotect, event),

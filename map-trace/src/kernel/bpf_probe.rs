@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::btf::{Btf, Kind};
+use super::uprobe_program::UPROBE_MULTI;
 
 /// `BPF_MAP_CREATE`, `BPF_PROG_LOAD` (include/uapi/linux/bpf.h).
 const MAP_CREATE: libc::c_int = 0;
@@ -90,6 +91,18 @@ pub fn program(kind: ProgramType) -> io::Result<()> {
     })
 }
 
+/// Loads and drops an empty program for `uprobe_multi` links (Linux 6.6).
+///
+/// # Errors
+/// What bpf(2) answered.
+pub fn uprobe_multi() -> io::Result<()> {
+    load(ProgramAttr {
+        kind: ProgramType::Kprobe as u32,
+        expected_attach_type: UPROBE_MULTI,
+        ..ProgramAttr::default()
+    })
+}
+
 /// Loads and drops an empty `tp_btf` program for a tracepoint.
 ///
 /// # Errors
@@ -141,6 +154,7 @@ mod tests {
         ] {
             program(kind).unwrap();
         }
+        uprobe_multi().unwrap();
         tracepoint_btf(&Btf::running().unwrap(), "page_fault_user").unwrap();
     }
 

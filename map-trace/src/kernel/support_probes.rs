@@ -126,10 +126,16 @@ pub(super) fn uprobes(_: &Context) -> Finding {
         return Finding::degraded("this kernel has no uprobe events")
             .fix("use a kernel built with CONFIG_UPROBE_EVENTS=y");
     }
-    loads(
+    let loads = loads(
         bpf_probe::program(bpf_probe::ProgramType::Kprobe),
         CheckState::Degraded,
-    )
+    );
+    match (loads.state, bpf_probe::uprobe_multi()) {
+        (CheckState::Ok, Ok(())) => Finding::ok("loads, many attach at once"),
+        (CheckState::Ok, Err(_)) => Finding::degraded("loads; one by one, which takes longer")
+            .fix("use Linux 6.6 or later for uprobe_multi links"),
+        _ => loads,
+    }
 }
 
 pub(super) fn tracefs(_: &Context) -> Finding {

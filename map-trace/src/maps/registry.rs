@@ -10,7 +10,7 @@ mod tests;
 
 pub use facts::{Fact, Header, Shape, Storage, Table};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Ranges known at once, of all processes.
 const MAX_RANGES: usize = 1 << 17;
@@ -89,8 +89,8 @@ struct Known {
     type_address: u64,
     /// Bytes of a bucket or a group, 0 when not known.
     unit: u64,
-    /// Starts of its ranges.
-    starts: Vec<u64>,
+    /// Starts of its ranges that are not a table's.
+    starts: BTreeSet<u64>,
     /// Swiss: tables and the groups each has.
     tables: HashMap<u64, Vec<Range>>,
 }
@@ -296,33 +296,12 @@ impl Process {
 
     /// A map with tables has no group of its own: what is known as such is from before.
     fn leave_group(&mut self, map: u64, change: &mut Change) {
-        let Some(known) = self.maps.get(&map) else {
-            return;
-        };
-        let in_tables = |start: &u64| {
-            known
-                .tables
-                .values()
-                .flatten()
-                .any(|range| range.start == *start)
-        };
-        let lone: Vec<u64> = if known.tables.is_empty() {
-            known
-                .starts
-                .iter()
-                .copied()
-                .filter(|start| {
-                    self.ranges
-                        .get(start)
-                        .is_some_and(|(_, part, _)| *part == Part::Group)
-                        && !in_tables(start)
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
-        for start in lone {
-            self.remove(start, change);
+        let starts = self.maps.get(&map).map(|known| known.starts.clone());
+        for start in starts.into_iter().flatten() {
+            let part = self.ranges.get(&start).map(|(_, part, _)| *part);
+            if part == Some(Part::Group) {
+                self.remove(start, change);
+            }
         }
     }
 
@@ -374,7 +353,7 @@ impl Process {
         }
         self.drop_table(map, table.address, change);
         for range in &ranges {
-            self.insert(map, *range);
+            self.put(map, *range);
             change.added.push(*range);
         }
         if let Some(known) = self.maps.get_mut(&map) {
@@ -404,6 +383,14 @@ impl Process {
         for start in starts {
             self.remove(start, &mut change);
         }
+        let tables = self
+            .maps
+            .get(&map)
+            .map(|known| known.tables.keys().copied().collect());
+        let tables: Vec<u64> = tables.unwrap_or_default();
+        for table in tables {
+            self.drop_table(map, table, &mut change);
+        }
         self.maps.remove(&map);
         change.removed.retain(|range| range.part != Part::Header);
         change.removed
@@ -413,17 +400,26 @@ impl Process {
         if let Some((end, part, map)) = self.ranges.remove(&start) {
             change.removed.push(Range { start, end, part });
             if let Some(known) = self.maps.get_mut(&map) {
-                known.starts.retain(|one| *one != start);
+                known.starts.remove(&start);
             }
         }
     }
 
     fn insert(&mut self, map: u64, range: Range) {
+        if self.put(map, range) {
+            self.maps.entry(map).or_default().starts.insert(range.start);
+        }
+    }
+
+    /// Makes a range known; false for an empty one.
+    fn put(&mut self, map: u64, range: Range) -> bool {
+        if range.start >= range.end {
+            return false;
+        }
         self.clear(range.start, range.end);
         self.ranges
             .insert(range.start, (range.end, range.part, map));
-        let known = self.maps.entry(map).or_default();
-        known.starts.push(range.start);
+        true
     }
 
     /// Nothing known from before lies between these addresses any more.

@@ -1,20 +1,79 @@
 //! The census: how often each operation ran.
+//!
+//! With `--census full` each operation passes a probe and is counted. By default nothing on the program's way
+//! costs anything: what structure probes tell bounds the counts from below. A map that was seen with n entries
+//! was assigned to at least n times, a loop that began made a step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use map_trace_common::census::CensusCounts;
+use map_trace_common::record::kind;
 
 use super::settings::Level;
 use crate::binary::layout::Layouts;
 use crate::binary::{Binary, MapImplementation};
 use crate::kernel::census;
 use crate::kernel::object::Object;
+use crate::kernel::totals::Totals;
 use crate::kernel::uprobes::{Counted, Uprobes};
 use crate::maps::census::{COUNTED, HMAP_FLAGS, Plan, SWISS_FLAGS, plan};
 use crate::model::Operation;
 use crate::model::header::Probe;
 use crate::model::summary::{CensusRow, Count, CountKind, PteTally};
+
+/// Maps whose entries are remembered; of more, less is known.
+const MAX_MAPS: usize = 1 << 16;
+
+/// How many assigns there must have been.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    /// By address of the map: the most entries it was seen with.
+    entries: HashMap<u64, u64>,
+    /// Of maps that are no more.
+    before: u64,
+    /// A program can copy maps: entries say nothing about assigns.
+    copies: bool,
+}
+
+impl Bounds {
+    /// The binary has a function that fills a map without assigning to it.
+    pub fn program(&mut self, binary: &Binary) {
+        const COPIES: [&str; 2] = ["runtime.mapclone2", "internal/runtime/maps.(*Map).Clone"];
+        self.copies |= COPIES.iter().any(|name| !binary.symbol(name).is_empty());
+    }
+
+    /// A map was made at an address: what was there is gone.
+    pub fn made(&mut self, map: u64) {
+        self.before = self
+            .before
+            .saturating_add(self.entries.remove(&map).unwrap_or(0));
+    }
+
+    /// A map was seen with so many entries.
+    pub fn seen(&mut self, map: u64, entries: u64) {
+        let room = self.entries.len() < MAX_MAPS;
+        match self.entries.get_mut(&map) {
+            Some(known) => *known = entries.max(*known),
+            None if room && map != 0 => {
+                self.entries.insert(map, entries);
+            }
+            None => {}
+        }
+    }
+
+    /// The least number of assigns there can have been.
+    fn assigns(&self) -> u64 {
+        if self.copies {
+            return 0;
+        }
+        let now = self
+            .entries
+            .values()
+            .fold(0_u64, |sum, entries| sum.saturating_add(*entries));
+        self.before.saturating_add(now)
+    }
+}
 
 /// What is counted and how well.
 #[derive(Debug, Default)]
@@ -108,8 +167,10 @@ impl Census {
     pub fn result(
         &mut self,
         object: &Object,
+        totals: &Totals,
+        bounds: &Bounds,
     ) -> (BTreeMap<String, Count>, BTreeMap<String, CensusRow>) {
-        let mut counts = BTreeMap::new();
+        let mut counts = self.bounds(totals, bounds);
         let mut rows = BTreeMap::new();
         let sums = match census::counts(object) {
             Ok(sums) if self.counts => sums,
@@ -131,6 +192,27 @@ impl Census {
             }
         }
         (counts, rows)
+    }
+
+    /// What is known without counting.
+    fn bounds(&self, totals: &Totals, bounds: &Bounds) -> BTreeMap<String, Count> {
+        if self.level == Level::Off {
+            return BTreeMap::new();
+        }
+        let counted = |kind: u32| totals.kinds.get(kind as usize).map_or(0, |of| of.counted);
+        let least = [
+            (Operation::Assign, bounds.assigns()),
+            (Operation::Make, counted(kind::MAP_MAKE)),
+            (Operation::Grow, counted(kind::MAP_GROW)),
+            (Operation::Iterate, counted(kind::ITERATION)),
+        ];
+        let least = least.into_iter().filter(|(_, value)| *value != 0);
+        least
+            .map(|(operation, value)| {
+                let kind = CountKind::LowerBound;
+                (operation.word().to_owned(), Count { value, kind })
+            })
+            .collect()
     }
 
     fn kind(&self, operation: &Operation) -> CountKind {
@@ -180,5 +262,39 @@ impl Census {
                 unstable: entries.unstable,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_was_assigned_to_at_least_as_often_as_it_ever_had_entries() {
+        let mut bounds = Bounds::default();
+        bounds.seen(0x1000, 8);
+        bounds.seen(0x1000, 100);
+        bounds.seen(0x1000, 3);
+        bounds.seen(0x2000, 5);
+        assert_eq!(bounds.assigns(), 105);
+    }
+
+    #[test]
+    fn a_new_map_in_the_place_of_another_begins_anew() {
+        let mut bounds = Bounds::default();
+        bounds.seen(0x1000, 100);
+        bounds.made(0x1000);
+        bounds.seen(0x1000, 7);
+        assert_eq!(bounds.assigns(), 107);
+    }
+
+    #[test]
+    fn entries_say_nothing_where_maps_can_be_copied() {
+        let mut bounds = Bounds {
+            copies: true,
+            ..Bounds::default()
+        };
+        bounds.seen(0x1000, 100);
+        assert_eq!(bounds.assigns(), 0);
     }
 }

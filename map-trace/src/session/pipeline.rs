@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use map_trace_common::record::{Header, MemoryCallRecord, flag, kind};
 
+use super::census::Bounds;
 use super::faults::{Faults, Followed, Held, Returned};
 use super::limiter::Limiter;
 use super::members::Members;
@@ -336,6 +337,7 @@ impl Pipeline {
             watched: self.watched,
             ptes: self.ptes,
             start_ns: self.start_ns,
+            bounds: self.structure.bounds,
         }
     }
 }
@@ -352,6 +354,7 @@ pub struct Finished {
     pub watched: Watched,
     pub ptes: PteContext,
     pub start_ns: u64,
+    pub bounds: Bounds,
 }
 
 /// The context of an event without a stack.

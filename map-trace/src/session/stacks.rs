@@ -147,6 +147,10 @@ impl Stacks {
     }
 }
 
+/// Where the kernel executes probed instructions that it does not emulate (kernel/events/uprobes.c); what is
+/// there has no other name.
+const STEPPING: &str = "[uprobes]";
+
 /// The runtime's own functions for memory that nobody uses (runtime/mem.go).
 fn frees(function: Option<&str>) -> bool {
     const FREEING: [&str; 5] = [
@@ -201,7 +205,12 @@ impl Namer {
             truncated: raw.truncated && frames.len() == raw.frames.len(),
             frames,
         };
-        let symbolized = self.symbolizer.symbolize(&stack, &place);
+        let mut symbolized = self.symbolizer.symbolize(&stack, &place);
+        for frame in &mut symbolized.frames {
+            if frame.function.is_none() && frame.module.as_deref() == Some(STEPPING) {
+                frame.function = Some(STEPPING.to_owned());
+            }
+        }
         let attribution = self.tables.attribute(&symbolized.frames);
         let line = StackLine {
             id,

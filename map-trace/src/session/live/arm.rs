@@ -63,6 +63,7 @@ impl<'a> Session<'a> {
         let _without = wait::become_subreaper();
         let mut structure = Structure::default();
         subject.probe(&mut instrument, &mut structure);
+        subject.mark(&settings.window.symbols(), &mut instrument, &mut structure)?;
         instrument.probes.census.running = true;
         let start_ns = now_ns();
         let header = HeaderLine {
@@ -83,7 +84,7 @@ impl<'a> Session<'a> {
             claims: settings.claims.clone(),
             regions: Vec::new(),
         };
-        let recorder = Recording::begin(&header, file, claims);
+        let recorder = Recording::begin(&header, file, claims).within(settings.window.clone());
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
         pipeline.structure = structure;

@@ -49,11 +49,11 @@ impl Session<'_> {
                 major_faults: usage.major_faults.saturating_sub(before.major_faults),
             }
         });
-        let (counts, census) = self
-            .instrument
-            .probes
-            .census
-            .result(&self.instrument.object);
+        let (counts, census) = self.instrument.probes.census.result(
+            &self.instrument.object,
+            &totals,
+            &finished.bounds,
+        );
         let footer = footer::footer(Ending {
             counts,
             census,

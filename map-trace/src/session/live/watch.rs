@@ -16,6 +16,8 @@ use crate::session::order::SLACK_NS;
 use crate::target::launch::Running;
 use crate::target::wait::Waited;
 
+/// Telling what was read took so long that the program is elsewhere by now.
+const LATE_NS: u64 = 100_000_000;
 /// How often ring and side band are read: 8 MiB of ring hold what ten CPUs can fault in this time.
 const TICK: Duration = Duration::from_millis(10);
 /// How long an interrupted program gets to end, since Ctrl-C reaches it too.
@@ -128,7 +130,12 @@ impl Session<'_> {
         self.drain();
         self.probe_new();
         self.pipeline.release(now.saturating_sub(SLACK_NS));
-        if let Some(sampler) = &mut self.sampler {
+        for place in self.pipeline.structure.take_hits() {
+            self.instrument.probes.release(place);
+        }
+        // What was true long ago is not worth looking at.
+        let late = now_ns().saturating_sub(now) > LATE_NS;
+        if let Some(sampler) = self.sampler.as_mut().filter(|_| !late) {
             sampler.update(&mut self.instrument.object, &self.pipeline);
         }
         let undecodable = self.pipeline.trouble().undecodable;

@@ -17,7 +17,8 @@ import (
 
 const (
 	entries = 50000
-	arenas  = 4
+	arenas  = 1
+	blocks  = 9
 )
 
 type block [1 << 20]byte
@@ -33,7 +34,10 @@ func phaseFill(m map[uint64]uint64) {
 func phaseFree() (freed int) {
 	for i := 0; i < arenas; i++ {
 		own := arena.NewArena()
-		arena.New[block](own)[1] = 1
+		// More than one chunk (8 MiB): what is left of the last is kept for the next arena.
+		for j := 0; j < blocks; j++ {
+			arena.New[block](own)[1] = 1
+		}
 		own.Free()
 		freed++
 	}

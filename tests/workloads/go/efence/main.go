@@ -6,10 +6,7 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
-	"strings"
-	"syscall"
 )
 
 const entries = 50000
@@ -33,13 +30,7 @@ func phaseRange(m map[uint64]uint64) (count int) {
 }
 
 func main() {
-	setting := os.Getenv("GODEBUG")
-	if !strings.Contains(setting, "efence=1") {
-		environment := append(os.Environ(), "GODEBUG="+strings.TrimPrefix(setting+",efence=1", ","))
-		err := syscall.Exec("/proc/self/exe", os.Args, environment)
-		fmt.Fprintln(os.Stderr, "exec:", err)
-		os.Exit(99)
-	}
+	restartWith("efence=1")
 	m := make(map[uint64]uint64)
 	phaseFill(m)
 	runtime.GC()

@@ -86,7 +86,7 @@ func writingFlag(m any) bool {
 }
 
 // storageOf returns the memory of a map's elements: the bucket array with the overflow buckets made along with
-// it, or the groups of each table. What a growing classic map still has in its old array is left out.
+// it and those made later, or the groups of each table. What a growing classic map still has in its old array is left out.
 func storageOf(m any) []span {
 	_, header := typeAndHeader(m)
 	block := blockSize(m)
@@ -98,7 +98,22 @@ func storageOf(m any) []span {
 	if bits >= 4 {
 		buckets += uintptr(1) << (bits - 4)
 	}
-	return []span{{pointerAt(header, 16), buckets * block}}
+	array := span{pointerAt(header, 16), buckets * block}
+	return append([]span{array}, overflowOf(array, uintptr(1)<<bits, block)...)
+}
+
+// overflowOf returns the overflow buckets that lie outside of the array: the last word of a bucket leads to the next.
+func overflowOf(array span, buckets, block uintptr) (spans []span) {
+	for i := uintptr(0); array.start != nil && i < buckets; i++ {
+		next := pointerAt(array.start, (i+1)*block-8)
+		for next != nil {
+			if !array.contains(uintptr(next)) {
+				spans = append(spans, span{next, block})
+			}
+			next = pointerAt(next, block-8)
+		}
+	}
+	return spans
 }
 
 // tablesOf returns the groups of each table of a Swiss map, in the order of its directory.
@@ -184,6 +199,16 @@ func mappingOf(address uintptr) (prot, name string) {
 		}
 	}
 	return "none", ""
+}
+
+// restartWith has the program begin again with a setting in GODEBUG, unless it is there already.
+func restartWith(setting string) {
+	settings := os.Getenv("GODEBUG")
+	if strings.Contains(settings, setting) {
+		return
+	}
+	environment := append(os.Environ(), "GODEBUG="+strings.TrimPrefix(settings+","+setting, ","))
+	fail("exec: %v", syscall.Exec("/proc/self/exe", os.Args, environment))
 }
 
 func fail(format string, arguments ...any) {

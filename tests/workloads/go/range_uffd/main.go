@@ -105,6 +105,8 @@ func phaseRange(m map[uint64]uint64, page span, file uintptr, times int) (count 
 func main() {
 	times := flag.Int("times", 8, "writes that wait")
 	flag.Parse()
+	// The signal that preempts a goroutine would interrupt the kernel at a fault that waits.
+	restartWith("asyncpreemptoff=1")
 	// A write that waits holds its thread: nothing may stop the world, and the server needs a thread of its own.
 	debug.SetGCPercent(-1)
 	runtime.GOMAXPROCS(4)
