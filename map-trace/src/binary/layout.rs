@@ -54,6 +54,9 @@ pub struct Layouts {
     pub note: Option<String>,
 }
 
+/// Size of a structure in bytes, and its members with their offsets.
+pub type Members = (u64, Vec<(String, u64)>);
+
 impl Layouts {
     /// Finds the layouts of a binary.
     pub fn find(binary: &Binary) -> Self {
@@ -71,10 +74,7 @@ impl Layouts {
     ///
     /// # Errors
     /// There is no debug information, or it cannot be read.
-    pub fn members(
-        binary: &Binary,
-        structure: &str,
-    ) -> Result<Option<(u64, Vec<(String, u64)>)>, String> {
+    pub fn members(binary: &Binary, structure: &str) -> Result<Option<Members>, String> {
         dwarf::members(&binary.elf, structure)
     }
 
