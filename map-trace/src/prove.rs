@@ -47,6 +47,7 @@ pub struct ProveSettings {
 /// map-trace itself failed, or was interrupted. A program that cannot be built or run leaves claims open instead.
 pub fn prove(settings: &ProveSettings, tell: &mut dyn FnMut(&str)) -> Result<Proof> {
     let start = Instant::now();
+    let started = crate::session::utc_now();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     privilege::require(&arguments)?;
     let mut catalogue = catalogue::read(catalogue::embedded_files())
@@ -77,7 +78,7 @@ pub fn prove(settings: &ProveSettings, tell: &mut dyn FnMut(&str)) -> Result<Pro
     Ok(Proof {
         schema: PROOF_SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: crate::session::utc_now(),
+        started,
         duration_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
         host: host::host(),
         toolchains: toolchains

@@ -31,6 +31,10 @@ pub struct Trace<'a> {
     pub recorded: &'a BTreeSet<String>,
     pub regions_seen: &'a BTreeSet<Operation>,
     pub regions_known: &'a BTreeMap<String, u64>,
+    /// Why the part that is to be judged cannot be.
+    pub open: Option<String>,
+    /// Only a part of the run is judged; counts of operations are those of the whole.
+    pub part: bool,
 }
 
 /// Judges one claim.
@@ -143,6 +147,7 @@ fn supported(rule: &Rule, tally: &Tally, trace: &Trace<'_>) -> String {
             format!("at least {} seen", number(tally.matched))
         }
         Expect::Count(..) if tally.matched > 0 => format!("{} seen", number(tally.matched)),
+        Expect::Count(..) if trace.part => "0 seen in the part that is judged".to_owned(),
         Expect::Count(..) => none_seen(rule, trace.summary),
     }
 }
@@ -228,6 +233,9 @@ fn doubt_text(rule: &Rule, doubt: Doubt, (count, line): (u64, u64)) -> String {
         Doubt::ValueStore => "may have been the store of an assigned value".to_owned(),
         Doubt::Field(index) => format!("do not tell {}", field(index)),
         Doubt::Grouped(index) => format!("were counted in groups without {}", field(index)),
+        Doubt::Window => {
+            "were counted in groups that reach beyond the part that is judged".to_owned()
+        }
         Doubt::Area => match &rule.on {
             Some(Area::Buckets) => {
                 "may be on buckets: the trace does not know where these are".to_owned()

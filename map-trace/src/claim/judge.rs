@@ -9,6 +9,7 @@ use super::example::Example;
 use super::matching::{Doubt, EventView, Knowledge, Known, in_scope, satisfies};
 use super::rule::Expect;
 use super::stacks::Stacks;
+use super::window::{Frame, Window};
 use crate::evidence::Fold;
 use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
@@ -55,6 +56,7 @@ pub struct Judge {
     regions_seen: BTreeSet<Operation>,
     /// Functions of each region, as the trace's footer counts them.
     regions_known: BTreeMap<String, u64>,
+    frame: Frame,
     text: String,
 }
 
@@ -93,8 +95,14 @@ impl Judge {
             launched: header.attached.is_empty(),
             regions_seen: BTreeSet::new(),
             regions_known: BTreeMap::new(),
+            frame: Frame::default(),
             text: String::new(),
         }
+    }
+
+    /// Judges only a part of the run.
+    pub fn within(&mut self, window: Window) {
+        self.frame = Frame::new(window);
     }
 
     /// Nothing to judge: no line needs to be shown.
@@ -109,6 +117,7 @@ impl Judge {
         }
         match line {
             TraceLine::Stack(stack) => return self.stack(stack),
+            TraceLine::Mark(mark) => return self.frame.mark(mark),
             TraceLine::Footer(footer) => self.regions_known.clone_from(&footer.regions),
             _ => {}
         }
@@ -120,13 +129,18 @@ impl Judge {
         }
         let phase = self.phases.get(&event.pid).copied();
         place(&mut event, &self.knowledge.stacks, phase);
-        if let Some(claims) = self.by_kind.get(&event.kind) {
+        let inside = self.frame.holds(line);
+        if let Some(claims) = self
+            .by_kind
+            .get(&event.kind)
+            .filter(|_| inside != Known::No)
+        {
             for &index in claims {
                 let (claim, tally) = (&self.claims[index], &mut self.tallies[index]);
                 weigh(
                     claim,
                     tally,
-                    &event,
+                    (&event, inside),
                     number,
                     &self.knowledge,
                     &mut self.text,
@@ -153,6 +167,8 @@ impl Judge {
             recorded: &self.recorded,
             regions_seen: &self.regions_seen,
             regions_known: &self.regions_known,
+            open: self.frame.open(),
+            part: self.frame.is_part(),
         };
         let judged = self.claims.iter().zip(self.tallies);
         judged
@@ -222,7 +238,20 @@ pub fn judge_trace<R: BufRead>(
     reader: &mut TraceReader<R>,
     setup: Setup,
 ) -> Result<Summary, ReadError> {
+    judge_trace_within(reader, setup, Window::default())
+}
+
+/// The same, judging only a part of the run.
+///
+/// # Errors
+/// As for [`judge_trace`].
+pub fn judge_trace_within<R: BufRead>(
+    reader: &mut TraceReader<R>,
+    setup: Setup,
+    window: Window,
+) -> Result<Summary, ReadError> {
     let mut judge = Judge::begin(setup, reader.header());
+    judge.within(window);
     let mut fold = Fold::default();
     while let Some(line) = reader.next() {
         let line = line?;
@@ -239,13 +268,13 @@ pub fn judge_trace<R: BufRead>(
 fn weigh(
     claim: &Claim,
     tally: &mut Tally,
-    event: &EventView<'_>,
+    (event, inside): (&EventView<'_>, Known),
     number: u64,
     knowledge: &Knowledge,
     text: &mut String,
 ) {
     let rule = &claim.rule;
-    let scope = in_scope(rule, event, knowledge);
+    let scope = in_scope(rule, event, knowledge).and(|| inside);
     if scope == Known::No {
         return;
     }

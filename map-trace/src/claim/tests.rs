@@ -2,6 +2,8 @@
 
 mod file;
 mod grammar;
+mod memory;
 mod mutations;
 mod sessions;
 mod verdicts;
+mod window;

@@ -23,13 +23,13 @@ use super::record::{RecordArgs, Results};
 use super::report::{note_cut_short, open, read_summary};
 use super::run::WhoArgs;
 use crate::claim::baseline::{self, Increase};
-use crate::claim::{Setup, judge_trace, regions_of};
+use crate::claim::{Setup, Window, judge_trace_within, regions_of};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::model::summary::{Claim, SUMMARY_SCHEMA, Status, Summary, VerdictWord};
 use crate::output::View;
 use crate::output::verdicts::FORMATS;
-use crate::session::settings::RunSettings;
+use crate::session::settings::{RecordSettings, RunSettings};
 use crate::session::{self, ProgramStatus};
 use crate::trace::{OutputFile, ReadError};
 
@@ -48,6 +48,12 @@ pub struct CheckArgs {
     /// Judge the claims even when the program failed
     #[arg(long)]
     ignore_status: bool,
+    /// Judge only what comes after the first entry into a function
+    #[arg(long, value_name = "SYMBOL")]
+    from: Option<String>,
+    /// Judge only what comes before the first entry into a function
+    #[arg(long, value_name = "SYMBOL")]
+    until: Option<String>,
     #[arg(long, default_value = "text", value_parser = formats(), help = "What to make of the verdicts")]
     format: String,
     /// Save the verdicts; - is stdout [default: stdout with a trace, stderr with a program]
@@ -117,7 +123,7 @@ impl CheckArgs {
         self.something_to_judge(claims.len())?;
         let baseline = self.baseline()?;
         let report = self.open_report(Place::Stdout, Some(path))?;
-        let mut summary = judge_trace(&mut reader, Setup { claims, regions })
+        let mut summary = judge_trace_within(&mut reader, Setup { claims, regions }, self.window())
             .map_err(|error| error.into_error(&name))?;
         note_cut_short(&name, &reader);
         baseline
@@ -140,9 +146,13 @@ impl CheckArgs {
         let baseline = self.baseline()?;
         let report = self.open_report(Place::Stderr, None)?;
         let (ignore_status, given) = (self.ignore_status, baseline.is_some());
+        let window = self.window();
         let settings = RunSettings {
             program: self.who.resolve(self.program)?,
-            record: self.record.resolve()?,
+            record: RecordSettings {
+                window,
+                ..self.record.resolve()?
+            },
         };
         if settings.record.claims.is_empty() && !given {
             return Err(nothing_to_judge());
@@ -178,6 +188,14 @@ impl CheckArgs {
         match claims == 0 && self.baseline.is_none() {
             true => Err(nothing_to_judge()),
             false => Ok(()),
+        }
+    }
+
+    /// The part of the run that the claims are about.
+    fn window(&self) -> Window {
+        Window {
+            from: self.from.clone(),
+            until: self.until.clone(),
         }
     }
 

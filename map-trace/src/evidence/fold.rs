@@ -46,7 +46,7 @@ impl Fold {
         match line {
             TraceLine::Header(header) => self.header(header),
             TraceLine::Footer(footer) => self.footer(footer),
-            TraceLine::String(_) | TraceLine::Stack(_) => {}
+            TraceLine::String(_) | TraceLine::Stack(_) | TraceLine::Mark(_) => {}
             TraceLine::PageFault(event) => self.page_fault(event),
             TraceLine::Mprotect(event) => self.call(EventKind::Mprotect, event),
             TraceLine::PkeyMprotect(event) => self.call(EventKind::PkeyMprotect, event),
@@ -137,6 +137,7 @@ impl Fold {
     fn pte_sample(&mut self, event: &PteSampleEvent) {
         self.moment(EventKind::PteSample, &event.context, event.time_ns);
         self.samples.add(&event.pte, &event.context, 1);
+        self.samples.last(event);
     }
 
     /// An event without a duration.
@@ -283,7 +284,9 @@ impl Fold {
             loss,
             events,
             causes: self.rows.total.causes(),
+            cause_stalls: self.rows.stalls(),
             operations: self.rows.finish(&footer.counts),
+            watched: self.samples.watched(footer.watched),
             pte: self.samples.finish(),
             controls: footer.controls,
             claims: footer.claims,

@@ -32,6 +32,7 @@ pub enum TraceLine {
     MapMake(Box<MapEvent>),
     MapGrow(Box<MapEvent>),
     Iteration(Box<IterationEvent>),
+    Mark(MarkEvent),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
 }
@@ -358,6 +359,16 @@ pub struct MapEvent {
     pub old_ranges: Vec<MapRange>,
     #[serde(flatten)]
     pub context: Context,
+}
+
+/// The first entry into a function that the recording was asked to note (`--from`, `--until`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MarkEvent {
+    pub time_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
+    /// As it was asked for.
+    pub symbol: String,
 }
 
 /// A loop over a map began.

@@ -113,6 +113,9 @@ pub struct FooterLine {
     /// Functions known to be in each `--region`: in the program and in libraries that were on some stack.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub regions: BTreeMap<String, u64>,
+    /// What `--watch` and `--watch-range` asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<super::watched::WatchedMemory>,
     /// Stopped by `--duration`, `--max-events` or a signal before the program ended.
     pub stopped_early: Option<String>,
     /// CPU time map-trace's programs took, where the kernel keeps it (nanoseconds).

@@ -221,8 +221,14 @@ pub struct Summary {
     pub loss: Loss,
     pub events: EventTotals,
     pub causes: BTreeMap<Cause, u64>,
+    /// Durations of the faults of each cause, where some were measured.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cause_stalls: BTreeMap<Cause, Stalls>,
     pub operations: Vec<OperationRow>,
     pub pte: PteSummary,
+    /// Memory that the user asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<super::watched::WatchedMemory>,
     pub controls: Vec<Control>,
     pub claims: Vec<Claim>,
     /// The trace this was made from had no footer: it was cut short.
@@ -246,6 +252,16 @@ impl Summary {
     pub fn complete(&self) -> bool {
         !self.cut_short && self.loss.complete() && self.witnesses.balanced
     }
+}
+
+/// Durations of some events, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Stalls {
+    pub p50_ns: u64,
+    pub p99_ns: u64,
+    /// Events measured.
+    pub events: u64,
 }
 
 /// Events by kind; signals by name.

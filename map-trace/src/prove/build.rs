@@ -112,7 +112,7 @@ fn program(
         .map_err(|why| format!("cannot start {}: {why}", command.get_program().display()))?;
     if !output.status.success() {
         let _gone = fs::remove_file(&fresh);
-        let said = words(command.get_program(), &output.stderr);
+        let said = words(command.get_program(), &output.stderr, workspace);
         return Err(format!("{} cannot be built: {said}", experiment.program));
     }
     fs::rename(&fresh, &out).map_err(|why| format!("{}: {why}", out.display()))?;

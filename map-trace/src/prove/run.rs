@@ -255,11 +255,12 @@ fn end_of(outcome: &RunOutcome) -> Result<bool> {
     match outcome.summary.stopped_early.as_deref() {
         None => Ok(false),
         Some("duration") => Ok(true),
-        Some(by) => Err(Error::failed(
-            "prove was not finished",
-            format!("interrupted by {by}"),
-        )),
+        Some(by) => Err(interrupted(by)),
     }
+}
+
+fn interrupted(by: &str) -> Error {
+    Error::failed("prove was not finished", format!("interrupted by {by}"))
 }
 
 /// Runs a program alone, once.
@@ -297,6 +298,13 @@ fn bare(
         None => ran.problem = Some(format!("it did not end within {} s", experiment.timeout_s)),
         Some(status) => {
             ran.status = told(status);
+            // Ctrl-C reaches the program, and map-trace only while it records.
+            if let Status::Signaled(name) = &ran.status
+                && matches!(name.as_str(), "SIGINT" | "SIGTERM")
+                && experiment.exit != End::Signal(name.clone())
+            {
+                return Err(interrupted(name));
+            }
             ran.problem = unexpected(&experiment.exit, &ran.status, &printed);
         }
     }

@@ -19,7 +19,7 @@ pub fn judge(
     let folder = workspace.scratch().join(format!("snippet-{number}"));
     let ruling = unpack(compile, &folder, workspace)
         .and_then(|file| command(compile, go, &file, &folder, workspace))
-        .and_then(|command| ask(compile, command));
+        .and_then(|command| ask(compile, command, workspace));
     // Scratch.
     let _gone = fs::remove_dir_all(&folder);
     ruling.unwrap_or_else(Ruling::open)
@@ -88,11 +88,11 @@ fn command(
     Ok(command)
 }
 
-fn ask(compile: &Compile, mut command: Command) -> Result<Ruling, String> {
+fn ask(compile: &Compile, mut command: Command, workspace: &Workspace) -> Result<Ruling, String> {
     let output = command
         .output()
         .map_err(|why| format!("cannot start {}: {why}", command.get_program().display()))?;
-    let said = words(command.get_program(), &output.stderr);
+    let said = words(command.get_program(), &output.stderr, workspace);
     if output.status.code().is_none() {
         return Err(format!("the compiler was ended by a signal: {said}"));
     }

@@ -228,10 +228,14 @@ pub fn compiler(name: &str, how: &str) -> Result<Command, String> {
     }
 }
 
-/// What a failed compiler said, the last lines of it.
-pub fn words(program: &OsStr, stderr: &[u8]) -> String {
+/// What a failed compiler said, the last lines of it, without the folder that only this proof has.
+pub fn words(program: &OsStr, stderr: &[u8], workspace: &Workspace) -> String {
     const KEPT: usize = 600;
-    let text = crate::binary::name::clean(&String::from_utf8_lossy(stderr).replace('\n', " "));
+    let folder = format!("{}/", workspace.scratch().display());
+    let text = String::from_utf8_lossy(stderr)
+        .replace(&folder, "")
+        .replace('\n', " ");
+    let text = crate::binary::name::clean(&text);
     let text = text.trim();
     let from = text.char_indices().rev().nth(KEPT).map_or(0, |(at, _)| at);
     let name = Path::new(program).file_name().unwrap_or(program);

@@ -11,6 +11,7 @@ use crate::model::summary::{
     CensusRow, Control, Count, Executable, PerfWitness, RusageWitness, Status, TracepointWitness,
     Witnesses,
 };
+use crate::model::watched::WatchedMemory;
 
 /// Everything a footer is made of.
 pub struct Ending {
@@ -28,6 +29,7 @@ pub struct Ending {
     pub not_counted: Vec<String>,
     /// Functions known in each region.
     pub regions: BTreeMap<String, u64>,
+    pub watched: Vec<WatchedMemory>,
     pub stopped_early: Option<String>,
     /// What user space lost, or found lost.
     pub undecodable: u64,
@@ -59,6 +61,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         census: ending.census,
         not_counted: ending.not_counted,
         regions: ending.regions,
+        watched: ending.watched,
         calibration: ending.calibration,
         stopped_early: ending.stopped_early,
         ..FooterLine::default()
@@ -151,6 +154,7 @@ mod tests {
             census: BTreeMap::new(),
             not_counted: Vec::new(),
             regions: BTreeMap::new(),
+            watched: Vec::new(),
             stopped_early: None,
             undecodable: 0,
             unattributed: 0,

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
 
 use super::census::{Bounds, Census};
@@ -39,6 +40,24 @@ pub struct Structure {
     names: HashMap<(usize, u64), Option<String>>,
     pub registry: Registry,
     pub bounds: Bounds,
+    /// Places of functions whose first entry is noted.
+    marks: Vec<Mark>,
+}
+
+/// A function whose first entry is noted.
+struct Mark {
+    place: u32,
+    symbol: String,
+    hit: Hit,
+}
+
+/// What has become of a mark.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hit {
+    NotYet,
+    /// Hit; its probe is still there.
+    Now,
+    Done,
 }
 
 /// A record, understood.
@@ -64,6 +83,34 @@ impl Structure {
     /// No program is probed.
     pub fn is_empty(&self) -> bool {
         self.programs.is_empty()
+    }
+
+    /// Remembers a mark's place; such places tell nothing else.
+    pub fn mark(&mut self, place: u32, symbol: &str) {
+        self.places.push((usize::MAX, Role::Open));
+        self.marks.push(Mark {
+            place,
+            symbol: symbol.to_owned(),
+            hit: Hit::NotYet,
+        });
+    }
+
+    /// The function that a record is the first entry into.
+    pub fn entered(&mut self, place: u32) -> Option<String> {
+        let of = |mark: &&mut Mark| mark.place == place && mark.hit == Hit::NotYet;
+        let mark = self.marks.iter_mut().find(of)?;
+        mark.hit = Hit::Now;
+        Some(mark.symbol.clone())
+    }
+
+    /// Places of marks that have been hit, each once.
+    pub fn take_hits(&mut self) -> Vec<u32> {
+        let hit = self.marks.iter_mut().filter(|mark| mark.hit == Hit::Now);
+        hit.map(|mark| {
+            mark.hit = Hit::Done;
+            mark.place
+        })
+        .collect()
     }
 
     /// `hmap` or `swiss`.
@@ -264,6 +311,33 @@ impl Probes {
     /// Some program is probed.
     pub fn any(&self) -> bool {
         !self.told.is_empty()
+    }
+
+    /// A binary that is no Go program; its index.
+    ///
+    /// # Errors
+    /// There are too many, or no probe can be had at all.
+    pub fn stranger(&mut self, object: &mut Object, none: Goroutines) -> Result<u32, String> {
+        let uprobes = self.uprobes.as_mut().ok_or_else(|| self.notes.join("; "))?;
+        uprobes.binary(object, none).map_err(|why| why.to_string())
+    }
+
+    /// Probes one place; its index.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn one(&mut self, object: &mut Object, path: &Path, wanted: Wanted) -> Result<u32, String> {
+        let uprobes = self.uprobes.as_mut().ok_or_else(|| self.notes.join("; "))?;
+        uprobes
+            .attach(object, path, &[wanted])
+            .map_err(|why| why.to_string())
+    }
+
+    /// Takes off what was attached from this place on.
+    pub fn release(&mut self, place: u32) {
+        if let Some(uprobes) = &mut self.uprobes {
+            uprobes.release(place);
+        }
     }
 
     /// Detaches everything.

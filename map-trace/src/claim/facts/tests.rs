@@ -109,12 +109,14 @@ fn this() -> Binary {
     Binary::open(&std::env::current_exe().unwrap()).unwrap()
 }
 
+// SAFETY: the name is used nowhere else.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn map_trace_test_callee(value: u64) -> u64 {
     std::hint::black_box(value) + 1
 }
 
+// SAFETY: the name is used nowhere else.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn map_trace_test_caller(value: u64) -> u64 {

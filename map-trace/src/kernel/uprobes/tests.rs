@@ -60,7 +60,7 @@ fn hits_are_counted_by_links_and_by_perf_events_and_end_with_them() {
                 .structure
                 .events("/proc/self/exe", &[wanted().file_offset], 0)
                 .unwrap();
-            uprobes.held.push(Held::Events(events));
+            uprobes.held.push((0, Held::Events(events)));
         } else {
             uprobes
                 .attach(&mut object, Path::new("/proc/self/exe"), &[wanted()])

@@ -64,6 +64,8 @@ fn opening(out: &mut String, proof: &Proof) {
     );
     let host = &proof.host;
     let machine = match &host.hypervisor {
+        // The signature of KVM's CPUID leaf repeats itself.
+        Some(hypervisor) if hypervisor.contains("KVM") => format!("{}, under KVM", host.cpu),
         Some(hypervisor) => format!("{}, under {hypervisor}", host.cpu),
         None => host.cpu.clone(),
     };

@@ -130,6 +130,9 @@ impl Session<'_> {
         self.drain();
         self.probe_new();
         self.pipeline.release(now.saturating_sub(SLACK_NS));
+        for place in self.pipeline.structure.take_hits() {
+            self.instrument.probes.release(place);
+        }
         // What was true long ago is not worth looking at.
         let late = now_ns().saturating_sub(now) > LATE_NS;
         if let Some(sampler) = self.sampler.as_mut().filter(|_| !late) {

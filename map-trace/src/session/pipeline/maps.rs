@@ -7,7 +7,8 @@ use crate::binary::MapImplementation;
 use crate::maps::registry::{Change, Header, Part, Range};
 use crate::maps::structure::Role;
 use crate::model::event::{
-    Context, IterationEvent, MapEvent, MapRange, MemoryCallEvent, PageFaultEvent, TraceLine,
+    Context, IterationEvent, MapEvent, MapRange, MarkEvent, MemoryCallEvent, PageFaultEvent,
+    TraceLine,
 };
 use crate::model::{Address, Operation};
 use crate::session::structure::Told;
@@ -25,6 +26,15 @@ impl Pipeline {
     pub(super) fn map_operation(&mut self, record: &MapOperationRecord) {
         let header = record.header;
         self.settle(header.tid, None);
+        if let Some(symbol) = self.structure.entered(record.place) {
+            let line = TraceLine::Mark(MarkEvent {
+                time_ns: self.time(&header),
+                pid: header.tgid,
+                tid: header.tid,
+                symbol,
+            });
+            return self.recorder.record(&line);
+        }
         let Some(told) = self.structure.read(record) else {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
             return;
