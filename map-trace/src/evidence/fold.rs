@@ -378,6 +378,9 @@ fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
         exit: of(EventKind::Exit),
         pte_sample: of(EventKind::PteSample),
         watch_hit: of(EventKind::WatchHit),
+        map_make: of(EventKind::MapMake),
+        map_grow: of(EventKind::MapGrow),
+        iteration: of(EventKind::Iteration),
     }
 }
 

@@ -282,4 +282,14 @@ pub struct EventTotals {
     pub exit: u64,
     pub pte_sample: u64,
     pub watch_hit: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map_make: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map_grow: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub iteration: u64,
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
