@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use gimli::{AttributeValue, DebuggingInformationEntry, Reader, Unit};
 
 use super::table::{Wanted, field_names};
-use super::{Field, Layout, Source};
+use super::{Field, Layout, Members, Source};
 use crate::binary::elf::Elf;
 use crate::binary::window::Window;
 
@@ -43,10 +43,7 @@ pub(super) fn read(elf: &Elf, wanted: &Wanted) -> Result<Vec<Layout>, String> {
 }
 
 /// Size and members of any one structure of a Go program; none: the debug information has no such structure.
-pub(super) fn members(
-    elf: &Elf,
-    wanted: &str,
-) -> Result<Option<(u64, Vec<(String, u64)>)>, String> {
+pub(super) fn members(elf: &Elf, wanted: &str) -> Result<Option<Members>, String> {
     if elf.section(".debug_info").is_none() {
         return Err("it has no debug information".into());
     }
