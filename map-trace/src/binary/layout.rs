@@ -43,6 +43,9 @@ pub struct Field {
     pub offset: u64,
 }
 
+/// A structure's bytes, and its members with their offsets.
+pub type Members = (u64, Vec<(String, u64)>);
+
 /// What is known of a binary's structures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Layouts {
