@@ -57,9 +57,6 @@ pub struct Layouts {
     pub note: Option<String>,
 }
 
-/// Size of a structure in bytes, and its members with their offsets.
-pub type Members = (u64, Vec<(String, u64)>);
-
 impl Layouts {
     /// Finds the layouts of a binary.
     pub fn find(binary: &Binary) -> Self {
