@@ -36,27 +36,33 @@ fn traced(toolchain: &GoToolchain, strip: Strip, arguments: &[&str]) -> Traced {
 }
 
 fn makes(traced: &Traced) -> Vec<&MapEvent> {
-    let made = |line| match line {
-        &TraceLine::MapMake(ref event) => Some(&**event),
-        _ => None,
-    };
-    traced.trace.lines().iter().filter_map(made).collect()
+    let lines = traced.trace.lines().iter();
+    lines
+        .filter_map(|line| match line {
+            TraceLine::MapMake(event) => Some(&**event),
+            _ => None,
+        })
+        .collect()
 }
 
 fn grown(traced: &Traced) -> Vec<&MapEvent> {
-    let grown = |line| match line {
-        &TraceLine::MapGrow(ref event) => Some(&**event),
-        _ => None,
-    };
-    traced.trace.lines().iter().filter_map(grown).collect()
+    let lines = traced.trace.lines().iter();
+    lines
+        .filter_map(|line| match line {
+            TraceLine::MapGrow(event) => Some(&**event),
+            _ => None,
+        })
+        .collect()
 }
 
 fn iterations(traced: &Traced) -> Vec<&IterationEvent> {
-    let begun = |line| match line {
-        &TraceLine::Iteration(ref event) => Some(&**event),
-        _ => None,
-    };
-    traced.trace.lines().iter().filter_map(begun).collect()
+    let lines = traced.trace.lines().iter();
+    lines
+        .filter_map(|line| match line {
+            TraceLine::Iteration(event) => Some(&**event),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Whether a function of the program's own is on an event's stack: the runtime and its packages have maps, too.
