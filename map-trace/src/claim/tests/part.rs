@@ -2,12 +2,12 @@
 
 use std::io::Cursor;
 
-use super::sessions::{HOT, MAIN, Session, fault, hot, sound};
+use super::sessions::{HOT, MAIN, Session, hot, mprotect, sound};
 use crate::claim::{Claim, Part, Setup, judge_trace};
 use crate::maps::pattern::Glob;
+use crate::model::Operation;
 use crate::model::summary::Claim as Judged;
 use crate::model::summary::VerdictWord::{Inconclusive, Refuted, Supported};
-use crate::model::{Cause, Operation};
 use crate::trace::TraceReader;
 
 fn judge(run: &Session, part: Part, rule: &str) -> Judged {
@@ -84,16 +84,17 @@ fn events_counted_in_groups_are_in_no_part_for_certain() {
 
 #[test]
 fn operations_are_left_out_by_the_events_they_made() {
-    let assign = Operation::Assign;
     let run = sound()
-        .with(fault(assign.clone(), Cause::FirstTouch, Some(MAIN)))
-        .with(fault(assign, Cause::FirstTouch, Some(MAIN)))
-        .with(fault(hot(), Cause::Protection, Some(HOT)));
+        .with(mprotect(Operation::Assign, Some(MAIN)))
+        .with(mprotect(Operation::Assign, Some(MAIN)))
+        .with(mprotect(hot(), Some(HOT)));
     let part = |after_ops| Part {
         after_ops,
         ..Part::default()
     };
-    let protection = "page_fault where cause=protection >= 1";
-    assert_eq!(judge(&run, part(2), protection).verdict, Supported);
-    assert_ne!(judge(&run, part(3), protection).verdict, Supported);
+    assert_eq!(judge(&run, part(0), "mprotect == 4").verdict, Supported);
+    assert_eq!(judge(&run, part(1), "mprotect == 2").verdict, Supported);
+    assert_eq!(judge(&run, part(2), "mprotect == 1").verdict, Supported);
+    assert_eq!(judge(&run, part(2), "mprotect == 2").verdict, Refuted);
+    assert_eq!(judge(&run, part(3), "mprotect == 0").verdict, Inconclusive);
 }
