@@ -13,7 +13,8 @@ pub struct Cpu {
     pub busy: u64,
     pub counters: Counters,
     pub stack: StackRecord,
-    /// Piece of the user's stack in which frames are looked for; one word more than is read, so that no masked
-    /// index leads out of it.
-    pub window: [u64; WINDOW_WORDS + 1],
+    /// The user stack from rsp upward, read at once: most frame links lie in it.
+    pub window: [u64; WINDOW_WORDS],
+    /// How many of its words were read and have one behind them.
+    pub window_links: u64,
 }

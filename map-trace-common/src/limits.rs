@@ -4,9 +4,8 @@
 pub const MAX_FRAMES: usize = 127;
 /// 8-byte words copied from the user's rsp upward, from which a hidden caller is put back.
 pub const STACK_WORDS: usize = 16;
-/// 8-byte words of the user's stack that the frame-pointer walk reads at once; a power of two, not less than
-/// [`STACK_WORDS`].
-pub const WINDOW_WORDS: usize = 64;
+/// 8-byte words of the user stack read in one piece, a power of two.
+pub const WINDOW_WORDS: usize = 128;
 /// Processes followed at once.
 pub const MAX_PROCESSES: u32 = 16_384;
 /// Memory syscalls and signals under way at once.

@@ -82,6 +82,8 @@ pub mod flag {
     pub const UNDELIVERED: u32 = 128;
     /// The fault waited for a disk.
     pub const MAJOR: u32 = 512;
+    /// The fault was given up: a signal interrupted the kernel before the page was in place.
+    pub const UNDONE: u32 = 1024;
     /// The new process is followed.
     pub const FOLLOWED: u32 = 256;
 }

@@ -14,8 +14,8 @@ pub struct Settings {
     pub detail: u64,
     /// 1: children are followed.
     pub follow_forks: u32,
-    /// 1: fault stalls are measured (see `record::FaultEndRecord`).
-    pub measure_stall: u32,
+    /// 1: the kernel has the helper `bpf_get_current_task_btf` (Linux 5.11).
+    pub task_btf: u32,
     /// 1: the first exec stops the process (SIGSTOP) before its first instruction.
     pub stop_at_exec: u32,
     /// `sizeof` of a kernel stack (`THREAD_SIZE`).
@@ -49,7 +49,7 @@ impl Settings {
     pub const UNKNOWN: Self = Self {
         detail: 0,
         follow_forks: 0,
-        measure_stall: 0,
+        task_btf: 0,
         stop_at_exec: 0,
         thread_size: USUAL_THREAD_SIZE,
         stack_padding: 0,

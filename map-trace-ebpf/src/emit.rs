@@ -12,8 +12,10 @@ use map_trace_common::record::{
 
 use crate::maps::{AGGREGATES, CPU, Cpu, EVENTS, GROUPS};
 use crate::settings::setting;
-use crate::{goroutine, stack, task};
+use crate::{atomic, goroutine, stack, task};
 
+/// In place of an aggregate's key: the event is in none.
+const DROPPED: u64 = 1;
 /// No wake-up per record: user space polls; a forced wake-up costs 6 us.
 pub const FLAGS: u64 = BPF_RB_NO_WAKEUP as u64;
 /// `BPF_RB_AVAIL_DATA`: bytes not yet consumed.
@@ -92,35 +94,45 @@ pub fn deliver<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) {
 }
 
 /// Sends a record while its group is within the detail limit and the ring has room for detail;
-/// aggregates it otherwise; true when it was sent. The stack in the CPU's scratch record goes along when it is new.
+/// aggregates it otherwise; returns the aggregate's key, 0 when it was sent. The stack in the CPU's scratch
+/// record goes along when it is new.
 #[inline(always)]
-pub fn deliver_detail<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) -> bool {
-    admit(cpu, header, group) && finish(cpu, header, record, group)
+pub fn deliver_detail<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) -> u64 {
+    let counted_in = count(cpu, header, group);
+    if counted_in != 0 {
+        return counted_in;
+    }
+    finish(cpu, header, record, group)
+}
+
+/// Counts an event; returns the key of the aggregate it is in by now, 0 when its record is to be made.
+#[inline(always)]
+fn count(cpu: *mut Cpu, header: &Header, group: &Group) -> u64 {
+    // SAFETY: a per-CPU map value.
+    unsafe { (*counters(cpu, header.kind)).counted += 1 };
+    if wanted(cpu, header, group) {
+        0
+    } else {
+        aggregate(cpu, header, group)
+    }
 }
 
 /// Counts an event and says whether its record is to be made, for [`finish`]; else it is aggregated already.
 #[inline(always)]
 pub fn admit(cpu: *mut Cpu, header: &Header, group: &Group) -> bool {
-    // SAFETY: a per-CPU map value.
-    unsafe { (*counters(cpu, header.kind)).counted += 1 };
-    let wanted = wanted(cpu, header, group);
-    if !wanted {
-        aggregate(cpu, header, group);
-    }
-    wanted
+    count(cpu, header, group) == 0
 }
 
-/// Sends the record of an event that was admitted; true when there was room.
+/// Sends the record of an event that was admitted; returns the key of its aggregate when there was no room, 0
+/// when there was.
 #[inline(always)]
-pub fn finish<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) -> bool {
-    let sent = EVENTS.output::<T>(record, FLAGS).is_ok();
-    if sent {
+pub fn finish<T>(cpu: *mut Cpu, header: &Header, record: &T, group: &Group) -> u64 {
+    if EVENTS.output::<T>(record, FLAGS).is_ok() {
         // SAFETY: a per-CPU map value.
         unsafe { (*counters(cpu, header.kind)).delivered += 1 };
-    } else {
-        aggregate(cpu, header, group);
+        return 0;
     }
-    sent
+    aggregate(cpu, header, group)
 }
 
 /// Whether this event is to be delivered; counts it in its group.
@@ -149,9 +161,9 @@ fn wanted(cpu: *mut Cpu, header: &Header, group: &Group) -> bool {
     GROUPS.insert(&key, &1, 0).is_ok() || setting!(detail) == u64::MAX
 }
 
-/// Counts an event by group.
+/// Counts an event by group; returns the group's key, [`DROPPED`] when there was no room for it.
 #[inline(always)]
-fn aggregate(cpu: *mut Cpu, header: &Header, group: &Group) {
+fn aggregate(cpu: *mut Cpu, header: &Header, group: &Group) -> u64 {
     let mut key = AggregateKey {
         kind: header.kind,
         tgid: header.tgid,
@@ -163,23 +175,26 @@ fn aggregate(cpu: *mut Cpu, header: &Header, group: &Group) {
         cpu: header.cpu as u64,
     };
     let counters = counters(cpu, header.kind);
-    let counted = add(&key, header, group) || {
+    let mut counted = add(&key, header, group);
+    if counted == DROPPED {
         key.region = REGION_ANY;
-        add(&key, header, group)
-    };
+        counted = add(&key, header, group);
+    }
     // SAFETY: a per-CPU map value.
     unsafe {
-        if counted {
-            (*counters).aggregated += 1;
-        } else {
+        if counted == DROPPED {
             (*counters).dropped += 1;
+        } else {
+            (*counters).aggregated += 1;
         }
     }
+    counted
 }
 
-/// Adds to an aggregate. The key has the CPU in it, so nothing else writes the value meanwhile.
+/// Adds to an aggregate and returns its key. The key has the CPU in it, so nothing else writes these fields
+/// meanwhile.
 #[inline(always)]
-fn add(key: &AggregateKey, header: &Header, group: &Group) -> bool {
+fn add(key: &AggregateKey, header: &Header, group: &Group) -> u64 {
     let hash = hash(key);
     if let Some(aggregate) = AGGREGATES.get_ptr_mut(&hash) {
         // SAFETY: a map value that only this CPU writes.
@@ -195,7 +210,7 @@ fn add(key: &AggregateKey, header: &Header, group: &Group) -> bool {
                 (*value).address_max = group.address;
             }
         }
-        return true;
+        return hash;
     }
     let value = AggregateValue {
         count: 1,
@@ -204,10 +219,21 @@ fn add(key: &AggregateKey, header: &Header, group: &Group) -> bool {
         address_min: group.address,
         address_max: group.address,
         duration_ns: group.duration_ns,
+        undone: 0,
     };
-    AGGREGATES
-        .insert(&hash, &Aggregate { key: *key, value }, BPF_NOEXIST as u64)
-        .is_ok()
+    match AGGREGATES.insert(&hash, &Aggregate { key: *key, value }, BPF_NOEXIST as u64) {
+        Ok(()) => hash,
+        Err(_) => DROPPED,
+    }
+}
+
+/// Notes that an event counted by group was a fault that was never completed.
+#[inline(always)]
+pub fn undone(group: u64) {
+    if let Some(aggregate) = AGGREGATES.get_ptr_mut(&group) {
+        // SAFETY: an aligned field of a map value; the thread may be on another CPU by now.
+        unsafe { atomic::add(&raw mut (*aggregate).value.undone, 1) };
+    }
 }
 
 /// A 64-bit hash of an aggregate's key: a map looks up 8 bytes in a third of the time it takes for 56.
@@ -219,7 +245,8 @@ fn hash(key: &AggregateKey) -> u64 {
     for word in [ids, key.code, key.region, state, key.cpu] {
         hash = stack::mix(hash, word);
     }
-    hash
+    // 0 and DROPPED are no keys.
+    hash | 2
 }
 
 /// Sends what belongs to an event that was sent and is no event itself: without it the event only says less.

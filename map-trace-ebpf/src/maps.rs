@@ -69,15 +69,20 @@ pub static GROUPS: HashMap<u64, u64> = HashMap::with_max_entries(MAX_GROUPS, 0);
 #[map]
 pub static AGGREGATES: HashMap<u64, Aggregate> = HashMap::with_max_entries(MAX_AGGREGATES, 0);
 
-/// A fault that was delivered, waiting for its end.
+/// A thread's last fault.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FaultSlot {
+    /// Whose it is; 0 once it is known to be over.
     pub pid_tgid: u64,
     pub start_ns: u64,
+    /// The thread's `min_flt` + `maj_flt` when it began.
+    pub taken: u64,
+    /// Key of the aggregate that counts it; 0 when its event was sent.
+    pub group: u64,
 }
 
-/// Faults under way. Two threads that share a slot lose one end: a duration is then not known.
+/// Last faults. Two threads that share a slot lose one: its duration, and whether it was done, is then not known.
 #[map]
 pub static FAULTS: Array<FaultSlot> = Array::with_max_entries(FAULT_SLOTS, 0);
 

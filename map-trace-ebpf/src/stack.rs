@@ -1,29 +1,33 @@
 //! The user stack: a frame-pointer walk, hashed, each stack sent once.
 //!
-//! `bpf_get_stack` costs 1.3 us whatever the depth; reading 16 bytes a frame costs a tenth of that and gives
-//! the same frames.
+//! `bpf_get_stack` costs 1.3 us whatever the depth. A read of user memory costs 50 ns whatever its length, so
+//! that the stack's first kilobyte is read in one piece and only links that leave it are read one by one.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use map_trace_common::limits::{MAX_FRAMES, STACK_WORDS, WINDOW_WORDS};
-use map_trace_common::record::{Header, kind};
+use map_trace_common::record::{Header, StackRecord, kind};
 
 use crate::emit;
 use crate::maps::{CPU, Cpu, Process, STACKS};
 use crate::task::Registers;
 
-/// See [`Cpu::window`].
-type Window = [u64; WINDOW_WORDS + 1];
-/// Bytes read at once.
-const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
 /// Words of user space outside the main text count as code when they lie this near to the ip.
 const NEAR: u64 = 64 << 20;
 /// A frame-pointer distance above this does not tell stacks apart: it is not the innermost frame's size.
 const FRAME_MAX: u64 = 64 << 10;
+/// The innermost frame is not larger than this.
+const FIRST_FRAME_MAX: u64 = 1 << 20;
 /// Bounds of a text that tell instead which words tell stacks apart: the one at rsp, or none.
 const ONLY_RETURN: (u64, u64) = (1, 0);
 const ONLY_FRAMES: (u64, u64) = (2, 0);
-/// The innermost frame is not larger than this.
-const FIRST_FRAME_MAX: u64 = 1 << 20;
+const WORDS_BYTES: u64 = STACK_WORDS as u64 * 8;
+const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
+
+/// Frames followed through the window; deeper ones are read one by one. Each costs the verifier its share.
+const WINDOW_FRAMES: usize = 24;
+
+/// The user stack from rsp upward.
+type Window = [u64; WINDOW_WORDS];
 
 #[inline(always)]
 fn read_user<T: Copy>(destination: *mut T, address: u64) -> bool {
@@ -44,13 +48,35 @@ pub fn mix(hash: u64, word: u64) -> u64 {
     hash ^ (hash >> 29)
 }
 
-/// True for a word that could be a return address, so that it tells stacks apart; data words must not, or
-/// every event would have a stack of its own.
-#[inline(always)]
-fn looks_like_code(word: u64, ip: u64, start_code: u64, end_code: u64) -> bool {
-    let in_main = word >= start_code && word < end_code;
-    let ip_in_main = ip >= start_code && ip < end_code;
-    in_main || (!ip_in_main && word.wrapping_sub(ip).wrapping_add(NEAR) < 2 * NEAR)
+/// Where words that could be return addresses lie, which tell stacks apart; data words must not, or every event
+/// would have a stack of its own. Starts and lengths: one comparison each, for the verifier follows every branch.
+struct Code {
+    main: (u64, u64),
+    near: (u64, u64),
+}
+
+impl Code {
+    #[inline(always)]
+    fn around(ip: u64, start: u64, end: u64) -> Self {
+        if start > end {
+            return Self {
+                main: (0, 0),
+                near: (0, 0),
+            };
+        }
+        let main = (start, end.wrapping_sub(start));
+        let near = if ip.wrapping_sub(start) < main.1 {
+            (0, 0)
+        } else {
+            (ip.wrapping_sub(NEAR), 2 * NEAR)
+        };
+        Self { main, near }
+    }
+
+    #[inline(always)]
+    fn holds(&self, word: u64) -> bool {
+        word.wrapping_sub(self.main.0) < self.main.1 || word.wrapping_sub(self.near.0) < self.near.1
+    }
 }
 
 /// Takes the stack into the CPU's scratch record and returns its hash, never 0.
@@ -96,26 +122,32 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
     if span < FRAME_MAX {
         hash = mix(hash, span);
     }
-    let filled = read_window(window, sp);
-    // SAFETY: as above; each access is inside the record or the window.
+    let code = Code::around(ip, start, end);
+    let held = read_window(window, sp);
+    let aligned = if sp & 7 == 0 { held } else { 0 };
+    // Through memory: the verifier would follow each way to a length apart.
+    // SAFETY: this CPU's record.
+    let reach = unsafe {
+        core::ptr::write_volatile(&raw mut (*cpu).window_links, aligned.saturating_sub(8) / 8);
+        core::ptr::read_volatile(&raw const (*cpu).window_links)
+    };
+    // SAFETY: as above; each access is inside the record.
     unsafe {
         (*record).ip = ip;
         (*record).sp = sp;
         (*record).bp = bp;
-        if filled {
-            (*record).word_count = STACK_WORDS as u32;
-            for index in 0..STACK_WORDS {
-                (*record).words[index] = (*window)[index];
-            }
+        (*record).word_count = if held < WORDS_BYTES {
+            (held / 8) as u32
         } else {
-            (*record).word_count = words(record, sp);
-        }
+            STACK_WORDS as u32
+        };
         if (start, end) == ONLY_RETURN {
-            hash = mix(hash, (*record).words[0]);
+            hash = mix(hash, (*window)[0]);
         }
         for index in 0..STACK_WORDS {
-            let word = (*record).words[index];
-            if start <= end && looks_like_code(word, ip, start, end) {
+            let word = (*window)[index];
+            (*record).words[index] = word;
+            if code.holds(word) {
                 hash = mix(hash, word.wrapping_add(index as u64));
             }
         }
@@ -125,103 +157,138 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
     // duffzero, from one word below rsp (cmd/compile/internal/amd64/ssa.go).
     let is_frame = span < FIRST_FRAME_MAX || bp.wrapping_add(8) == sp;
     let bp = if is_frame { bp } else { 0 };
-    let room = if filled { WINDOW_BYTES } else { 0 };
-    hash = frames(record, window, Piece { base: sp, room }, bp, hash);
-    if hash == 0 { 1 } else { hash }
+    frames(record, window, (sp, reach), bp, hash) | 1
 }
 
-/// Copies the words at rsp; fewer when the stack's mapping ends before.
+/// Reads the stack from rsp to the end of the window or of the page, whichever comes first: the next page
+/// may not be there. Returns how many bytes are held; those of the first [`STACK_WORDS`] that are not are 0.
 #[inline(always)]
-unsafe fn words(record: *mut map_trace_common::record::StackRecord, sp: u64) -> u32 {
-    // SAFETY: the array belongs to the caller's record.
-    let words = unsafe { &raw mut (*record).words };
-    if read_user(words, sp) {
-        return STACK_WORDS as u32;
+fn read_window(window: *mut Window, sp: u64) -> u64 {
+    let room = 4096 - (sp & 4095);
+    if room < WORDS_BYTES {
+        return read_words(window, sp);
     }
-    if read_user(words.cast::<[u64; 2]>(), sp) {
-        return 2;
-    }
-    0
+    let bytes = if room < WINDOW_BYTES {
+        room
+    } else {
+        WINDOW_BYTES
+    };
+    // SAFETY: at most the window's size is written.
+    let failed = unsafe { bpf_probe_read_user(window.cast(), bytes as u32, sp as *const _) };
+    if failed == 0 { bytes } else { 0 }
 }
 
-/// Fills the window from `address` on; false when the stack's mapping ends before.
+/// Near the end of a page: the words of both pages, or two, as far as they are there.
 #[inline(always)]
-fn read_window(window: *mut Window, address: u64) -> bool {
-    read_user(window.cast::<[u64; WINDOW_WORDS]>(), address)
-}
-
-/// What of the user's stack is in the window: `room` bytes from `base` on.
-#[derive(Clone, Copy)]
-struct Piece {
-    base: u64,
-    room: u64,
-}
-
-impl Piece {
-    /// The words at `bp`: the caller's rbp and the return address. A helper call costs as much as copying
-    /// some 500 bytes, and frames lie near each other, so what is around them is read along.
-    #[inline(always)]
-    fn frame(&mut self, window: *mut Window, bp: u64) -> Option<[u64; 2]> {
-        let mut at = bp.wrapping_sub(self.base);
-        if at.wrapping_add(16) > self.room || at > WINDOW_BYTES {
-            self.base = bp;
-            at = 0;
-            self.room = if read_window(window, bp) {
-                WINDOW_BYTES
-            } else if read_user(window.cast::<[u64; 2]>(), bp) {
-                16
-            } else {
-                return None;
-            };
+fn read_words(window: *mut Window, sp: u64) -> u64 {
+    // SAFETY: the array is part of the window.
+    unsafe {
+        if read_user(window.cast::<[u64; STACK_WORDS]>(), sp) {
+            return WORDS_BYTES;
         }
-        let index = (at / 8) as usize & (WINDOW_WORDS - 1);
-        // SAFETY: the mask keeps both inside the window, which has a word more.
-        unsafe { Some([(*window)[index], (*window)[index + 1]]) }
+        *window.cast::<[u64; STACK_WORDS]>() = [0; STACK_WORDS];
+        if read_user(window.cast::<[u64; 2]>(), sp) {
+            16
+        } else {
+            0
+        }
     }
 }
 
-/// Follows rbp. Go's chain leaves the goroutine's stack for the thread's and back, so that addresses need
-/// not grow; the bound on depth ends a cycle.
+/// Follows rbp as far as it stays in the window (`reach` words from `sp` on have one behind them), then outside
+/// of it. As few branches as can be: the verifier follows each of them in each turn.
 #[inline(always)]
 fn frames(
-    record: *mut map_trace_common::record::StackRecord,
-    window: *mut Window,
-    mut piece: Piece,
+    record: *mut StackRecord,
+    window: *const Window,
+    (sp, reach): (u64, u64),
     bp: u64,
     mut hash: u64,
 ) -> u64 {
     let mut bp = bp;
-    let mut depth = 0u32;
-    let mut more = 1u32;
-    for index in 0..MAX_FRAMES {
-        if bp < 4096 || bp & 7 != 0 {
-            more = 0;
-            break;
-        }
-        let Some(frame) = piece.frame(window, bp) else {
-            more = 0;
-            break;
-        };
-        if frame[1] < 4096 {
-            more = 0;
-            break;
-        }
-        // SAFETY: index is below the array's length.
-        unsafe { (*record).frames[index] = frame[1] };
-        depth = index as u32 + 1;
-        hash = mix(hash, frame[1]);
-        if frame[0] == bp {
-            more = 0;
-            break;
-        }
-        bp = frame[0];
-    }
-    // SAFETY: the record is the caller's.
+    // SAFETY: the record is the caller's; every index is below its array's length.
     unsafe {
-        (*record).depth = depth;
-        (*record).truncated = more;
+        (*record).depth = 0;
+        (*record).truncated = 0;
+        for index in 0..WINDOW_FRAMES {
+            // The low bits of what is not aligned become the highest.
+            let word = bp.wrapping_sub(sp).rotate_right(3);
+            if word >= reach {
+                break;
+            }
+            let next = (*window)[word as usize & (WINDOW_WORDS - 1)];
+            let caller = (*window)[(word as usize + 1) & (WINDOW_WORDS - 1)];
+            if caller < 4096 {
+                bp = 0;
+                break;
+            }
+            (*record).frames[index] = caller;
+            (*record).depth = index as u32 + 1;
+            hash = mix(hash, caller);
+            bp = link(bp, next);
+        }
+    }
+    map_trace_far_frames(bp, hash)
+}
+
+/// True for what cannot be a frame's address: below the first page, in the kernel's half, or unaligned.
+#[inline(always)]
+fn is_no_frame(bp: u64) -> bool {
+    bp.wrapping_sub(4096) & (1 << 63 | 7) != 0
+}
+
+/// The next link, 0 for one that leads to itself; without a branch, which the verifier would follow.
+#[inline(always)]
+fn link(bp: u64, next: u64) -> u64 {
+    let differs = bp ^ next;
+    let mask = 0u64.wrapping_sub((differs | 0u64.wrapping_sub(differs)) >> 63);
+    next & mask
+}
+
+/// Follows rbp one read a frame. Go's chain leaves the goroutine's stack for the thread's and back, so that
+/// addresses need not grow; the bound on depth ends a cycle. A function of its own for the verifier, as
+/// [`map_trace_take_stack`] is.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn map_trace_far_frames(bp: u64, hash: u64) -> u64 {
+    let Some(cpu) = CPU.get_ptr_mut(0) else {
+        return hash;
+    };
+    // SAFETY: this CPU's record, held by the program that called.
+    let record = unsafe { &raw mut (*cpu).stack };
+    let (mut bp, mut hash) = (bp, hash);
+    // SAFETY: as above; slot is below the array's length.
+    unsafe {
+        let mut slot = unseen((*record).depth as u64) as usize;
+        for _ in 0..MAX_FRAMES {
+            if slot >= MAX_FRAMES {
+                break;
+            }
+            let mut frame = [0u64; 2];
+            if is_no_frame(bp) || !read_user(&raw mut frame, bp) || frame[1] < 4096 {
+                return hash;
+            }
+            (*record).frames[slot] = frame[1];
+            slot = unseen(slot as u64 + 1) as usize;
+            (*record).depth = slot as u32;
+            hash = mix(hash, frame[1]);
+            bp = link(bp, frame[0]);
+        }
+        (*record).truncated = 1;
     }
     hash
+}
+
+/// The same value, about which the compiler knows nothing: it then keeps the bounds check that the verifier
+/// wants to see.
+#[inline(always)]
+fn unseen(value: u64) -> u64 {
+    let mut value = value;
+    // An instruction without effect: none at all would leave two lines of source at one place, which the
+    // verifier refuses.
+    // SAFETY: the instruction touches its register only.
+    unsafe { core::arch::asm!("{0} += 0", inout(reg) value, options(nomem, nostack)) };
+    value
 }
 
 /// Sends the CPU's scratch stack unless this hash was sent before. False when the ring has no room: the

@@ -4,7 +4,9 @@ use core::mem::offset_of;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
+};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 
 use crate::maps::{PROCESSES, Process};
@@ -86,6 +88,33 @@ pub fn current() -> u64 {
 #[inline(always)]
 pub fn pid_tgid() -> u64 {
     bpf_get_current_pid_tgid()
+}
+
+/// A count that cannot be read.
+pub const UNKNOWN: u64 = u64::MAX;
+
+/// Faults that the kernel completed for the current thread, minor and major; [`UNKNOWN`] when that cannot
+/// be read.
+#[inline(always)]
+pub fn faults_taken() -> u64 {
+    if known(setting!(task_min_flt)).is_none() || known(setting!(task_maj_flt)).is_none() {
+        return UNKNOWN;
+    }
+    if setting!(task_btf) != 0 {
+        let (minor, major) = (setting!(task_min_flt), setting!(task_maj_flt));
+        // SAFETY: the verifier knows the task's type and, the settings being constants to it, both offsets.
+        return unsafe {
+            let task = bpf_get_current_task_btf().cast::<u8>();
+            let minor = core::ptr::read_volatile(task.add(minor as usize).cast::<u64>());
+            minor.wrapping_add(core::ptr::read_volatile(
+                task.add(major as usize).cast::<u64>(),
+            ))
+        };
+    }
+    let task = current();
+    let minor = field::<u64>(task, setting!(task_min_flt)).unwrap_or(0);
+    let major = field::<u64>(task, setting!(task_maj_flt)).unwrap_or(0);
+    minor.wrapping_add(major)
 }
 
 /// The followed process the current task belongs to, if any.

@@ -21,19 +21,19 @@ mod file;
 mod judge;
 mod matching;
 mod parse;
-mod part;
 pub mod proof;
 mod rule;
 mod stacks;
 #[cfg(test)]
 mod tests;
+mod window;
 mod words;
 
 pub use file::{FileError, parse_file};
-pub use judge::{Judge, Setup, judge_trace, regions_of};
+pub use judge::{Judge, Setup, judge_trace, judge_trace_within, regions_of};
 pub use parse::{ParseError, parse};
-pub use part::Part;
 pub use rule::{Area, Compare, Condition, Expect, Rule, Value};
+pub use window::Window;
 pub use words::{EVENTS, EventWord};
 
 use crate::model::Operation;

@@ -16,6 +16,7 @@ pub mod signal;
 pub mod stack;
 pub mod summary;
 pub mod vma;
+pub mod watched;
 
 pub use address::Address;
 pub use cause::Cause;

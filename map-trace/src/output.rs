@@ -20,6 +20,7 @@ mod screen;
 mod table;
 pub mod text;
 pub mod verdicts;
+mod watched;
 
 #[cfg(test)]
 mod samples;

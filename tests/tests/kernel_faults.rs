@@ -292,3 +292,35 @@ fn a_storm_is_counted_to_the_last_fault_when_only_a_few_are_kept() {
         .count() as u64;
     assert_eq!(aggregated + kept, expected);
 }
+
+#[test]
+fn a_fault_that_a_signal_interrupts_is_neither_minor_nor_major_and_the_witnesses_agree() {
+    let traced = Session::run(c("interrupted"))
+        .argument("50")
+        .in_full()
+        .traced()
+        .sound();
+    let faults = traced.trace.faults_in(traced.said.range());
+    assert_eq!((faults.len(), traced.said.number("interrupted")), (50, 50));
+    assert!(faults.iter().all(|fault| fault.interrupted));
+    assert_eq!(traced.summary.witnesses.refused, 50);
+}
+
+#[test]
+fn interrupted_faults_that_are_only_counted_are_counted_as_such() {
+    let traced = Session::run(c("interrupted"))
+        .argument("50")
+        .option("--detail=1")
+        .traced()
+        .sound();
+    let range = traced.said.range();
+    let kept = traced
+        .trace
+        .faults()
+        .filter(|fault| fault.interrupted && range.contains(fault.address.0))
+        .count() as u64;
+    let counted: u64 = traced.trace.aggregates().map(|line| line.undone).sum();
+    assert!(counted > 0, "{:?}", traced.summary.loss);
+    assert_eq!(kept + counted, 50);
+    assert_eq!(traced.summary.witnesses.refused, 50);
+}

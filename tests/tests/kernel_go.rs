@@ -69,6 +69,7 @@ fn maps_are_never_protected_and_their_faults_are_growth() {
         let faults = events(&traced, &Operation::Assign, EventKind::PageFault);
         assert!(faults > 1000, "{version}: {faults} faults while assigning");
         let assign = row(&traced, &Operation::Assign).expect("assigning faults");
+        // Most of the rest are first writes to a value, which main.assign makes itself.
         let grown: u64 = assign
             .sub_operations
             .iter()
@@ -76,7 +77,7 @@ fn maps_are_never_protected_and_their_faults_are_growth() {
             .filter_map(|row| row.events.get("page_fault"))
             .sum();
         assert!(
-            grown * 10 > faults * 8,
+            grown * 10 > faults * 7,
             "{version}: {grown} of {faults} faults in growth"
         );
     }

@@ -1,5 +1,13 @@
 //! Memory that is watched: entries sampled on a timer, words under a debug register, durations of faults.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests: a failure here is a failed test"
+)]
+
+use std::process::Command;
+
 use map_trace::model::event::{PteSampleEvent, TraceLine, WatchHitEvent};
 use map_trace_tests::{Session, Traced, c};
 
@@ -119,9 +127,9 @@ fn some_faults_have_a_duration_and_it_is_plausible() {
         .sound();
     let faults = traced.trace.faults_in(traced.said.range());
     let stalls: Vec<u64> = faults.iter().filter_map(|fault| fault.stall_ns).collect();
-    // One minor fault in thirteen is measured.
+    // One minor fault in sixty-one is measured.
     assert!(
-        (3000 / 13 - 20..=3000 / 13 + 20).contains(&stalls.len()),
+        (3000 / 61 - 10..=3000 / 61 + 10).contains(&stalls.len()),
         "{}",
         stalls.len()
     );
@@ -131,4 +139,88 @@ fn some_faults_have_a_duration_and_it_is_plausible() {
             .all(|&stall| (50..1_000_000_000).contains(&stall)),
         "{stalls:?}"
     );
+}
+
+#[test]
+fn watched_memory_is_reported_with_its_mapping_flags_and_page_size() {
+    let traced = Session::run(c("watched"))
+        .argument("20")
+        .option("--watch")
+        .option("counter")
+        .option("--watch-range")
+        .option("block")
+        .traced()
+        .sound();
+    let [counter, block] = &traced.summary.watched[..] else {
+        panic!("two watched: {:?}", traced.summary.watched)
+    };
+    assert_eq!((&*counter.name, &*block.name), ("counter", "block"));
+    assert_eq!(block.address.0, traced.said.range().start);
+    for memory in [counter, block] {
+        let facts = &memory.seen[0];
+        let line = facts.mapping.as_deref().unwrap_or_default();
+        assert!(line.contains(" rw-p "), "{line}");
+        assert!(facts.vm_flags.iter().any(|word| word == "wr"), "{facts:?}");
+        assert_eq!(facts.page_bytes, Some(4096));
+        assert!(facts.page.is_some());
+        assert_eq!(memory.unmapped_ns, None);
+    }
+    assert!(block.pte.is_some_and(|pte| pte.present));
+    for word in ["counter", "block", " rw-p ", "4 KiB pages"] {
+        assert!(traced.stderr().contains(word), "{}", traced.stderr());
+    }
+}
+
+#[test]
+fn a_program_that_unmaps_what_is_watched_is_said_to() {
+    let traced = Session::run(c("unmapped"))
+        .argument("10")
+        .in_full()
+        .option("--watch-range")
+        .option("block")
+        .traced()
+        .sound();
+    assert_eq!(traced.status(), 0, "{}", traced.stderr());
+    let [block] = &traced.summary.watched[..] else {
+        panic!("one watched: {:?}", traced.summary.watched)
+    };
+    let unmapped = block.unmapped_ns.unwrap_or(0);
+    assert!(unmapped > 0, "{block:?}");
+    assert!(traced.stderr().contains("UNMAPPED"), "{}", traced.stderr());
+    // Of the page that is gone nothing is ever said to be there again.
+    let gone = traced.said.range().start + 4096;
+    let after: Vec<_> = samples(&traced)
+        .into_iter()
+        .filter(|sample| sample.address.0 >= gone && sample.time_ns > unmapped)
+        .collect();
+    assert!(!after.is_empty());
+    assert!(after.iter().all(|sample| !sample.pte.present));
+    let first = samples(&traced)
+        .into_iter()
+        .filter(|sample| sample.address.0 < gone && sample.time_ns > unmapped);
+    assert!(first.filter(|sample| sample.pte.present).count() > 0);
+}
+
+#[test]
+fn a_symbol_that_is_two_is_refused_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("twice");
+    let renamed = Command::new("objcopy")
+        .args(["--redefine-sym", "block=counter"])
+        .arg(c("watched"))
+        .arg(&program)
+        .status()
+        .unwrap();
+    assert!(renamed.success());
+    let output = Session::run(program)
+        .option("--watch")
+        .option("counter")
+        .output();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("2 symbols of that name") && said.contains("--watch 0xADDRESS"),
+        "{said}"
+    );
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
 }

@@ -7,12 +7,13 @@
 )]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use map_trace::model::event::{EventKind, MemoryCallEvent, Mode};
 use map_trace::model::stack::StackLine;
 use map_trace::model::summary::{Claim, Summary, VerdictWord};
-use map_trace_tests::{GoToolchain, Session, Strip, Traced, go, go_toolchains, map_trace};
+use map_trace_tests::{Flavour, GoToolchain, Session, Strip, Traced, go, go_toolchains, map_trace};
 
 const PAGE: u64 = 4096;
 /// Functions of the runtime that write for their caller.
@@ -49,11 +50,8 @@ fn places(traced: &Traced) -> Vec<Place<'_>> {
         .collect()
 }
 
-fn run(toolchain: &GoToolchain, strip: Strip) -> Traced {
-    let traced = Session::run(go(toolchain, strip, "windows"))
-        .in_full()
-        .traced()
-        .sound();
+fn run(program: &Path) -> Traced {
+    let traced = Session::run(program).in_full().traced().sound();
     assert_eq!(traced.status(), 0, "{}", traced.stderr());
     traced
 }
@@ -66,49 +64,63 @@ fn stack<'a>(traced: &'a Traced, call: &MemoryCallEvent) -> &'a StackLine {
     found.unwrap()
 }
 
+/// Runs the program and compares every place with what it says of itself.
+fn check_places(program: &Path) {
+    let traced = run(program);
+    let range = traced.said.range();
+    let mut by_page: BTreeMap<u64, Vec<&MemoryCallEvent>> = BTreeMap::new();
+    for call in traced.trace.calls_in(EventKind::Mprotect, range) {
+        let page = (call.address.0 - range.start) / PAGE;
+        by_page.entry(page).or_default().push(call);
+    }
+    let places = places(&traced);
+    assert!(places.len() > 50, "{}", program.display());
+    let mut wrong = Vec::new();
+    for place in &places {
+        let calls = by_page.remove(&place.page).unwrap_or_default();
+        assert_eq!(calls.len(), place.count, "{}", place.name);
+        for call in calls {
+            let told = match (
+                stack(&traced, call).loops_known,
+                call.context.operation.word(),
+            ) {
+                (false, "none") => "unknown",
+                (_, operation) => operation,
+            };
+            let right = match place.operation {
+                "apart" => told != "iterate",
+                operation => told == operation,
+            };
+            if !right || call.context.sub_operation.is_some() {
+                let functions = traced.trace.functions(&call.context);
+                wrong.push(format!("{}: {told}: {functions:?}", place.name));
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{}: {wrong:#?}", program.display());
+    assert!(by_page.is_empty(), "{}", program.display());
+}
+
 #[test]
 fn every_place_in_and_around_a_loop_is_told_right() {
     for toolchain in go_toolchains() {
         for strip in [Strip::No, Strip::Yes] {
-            let traced = run(&toolchain, strip);
-            let calls = traced
-                .trace
-                .calls_in(EventKind::Mprotect, traced.said.range());
-            let start = traced.said.range().start;
-            let mut by_page: BTreeMap<u64, Vec<&MemoryCallEvent>> = BTreeMap::new();
-            for call in calls {
-                let page = (call.address.0 - start) / PAGE;
-                by_page.entry(page).or_default().push(call);
-            }
-            let places = places(&traced);
-            assert!(places.len() > 40);
-            let mut wrong = Vec::new();
-            for place in &places {
-                let calls = by_page.remove(&place.page).unwrap_or_default();
-                assert_eq!(calls.len(), place.count, "{}", place.name);
-                for call in calls {
-                    let stack = stack(&traced, call);
-                    let operation = call.context.operation.word();
-                    let told = match (stack.loops_known, operation) {
-                        (false, "none") => "unknown",
-                        (_, operation) => operation,
-                    };
-                    // Either is right.
-                    let apart = place.operation == "apart" && told != "iterate";
-                    if (!apart && told != place.operation) || call.context.sub_operation.is_some() {
-                        let functions = traced.trace.functions(&call.context);
-                        wrong.push(format!("{}: {told}: {functions:?}", place.name));
-                    }
-                }
-            }
-            wrong.dedup();
-            assert!(
-                wrong.is_empty(),
-                "{} {strip:?}: {wrong:#?}",
-                toolchain.version
-            );
-            assert!(by_page.is_empty());
+            check_places(&go(&toolchain, strip, "windows"));
         }
+    }
+}
+
+#[test]
+fn so_it_is_without_optimisation_at_any_address_and_with_the_race_detector() {
+    for toolchain in go_toolchains() {
+        for flavour in [Flavour::Unoptimised, Flavour::Pie] {
+            check_places(&go(&toolchain, flavour, "windows"));
+        }
+    }
+    // Its parts of the standard library take long to build: one toolchain will do.
+    if let Some(newest) = go_toolchains().last() {
+        check_places(&go(newest, Flavour::Race, "windows"));
     }
 }
 

@@ -7,6 +7,7 @@
 mod measure;
 mod storm;
 mod walls;
+mod watching;
 
 use std::fs;
 use std::io::{self, Write};
@@ -132,6 +133,7 @@ pub fn run(options: &Options) -> Result<()> {
         missed += print(&mut out, &walls::measure(&bench, &toolchain)?)?;
     }
     missed += print(&mut out, &storm::measure(&bench)?)?;
+    missed += print(&mut out, &watching::measure(&bench)?)?;
     if options.check && missed > 0 {
         bail!("{missed} targets missed");
     }

@@ -52,6 +52,8 @@ pub struct AggregateValue {
     pub address_min: u64,
     pub address_max: u64,
     pub duration_ns: u64,
+    /// Faults of it that added nothing to the thread's `min_flt` and `maj_flt`.
+    pub undone: u64,
 }
 
 /// Value of the `AGGREGATES` map.

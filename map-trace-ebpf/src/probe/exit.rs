@@ -3,7 +3,7 @@
 use aya_ebpf::EbpfContext;
 use map_trace_common::record::{ExitRecord, flag, kind};
 
-use super::{programs, signal, syscall};
+use super::{fault_end, programs, signal, syscall};
 use crate::emit::{self, Group};
 use crate::maps::{Cpu, Process};
 use crate::settings::setting;
@@ -41,6 +41,8 @@ fn ended(cpu: *mut Cpu, process: *mut Process, pid_tgid: u64) {
         header.flags = flag::LAST_THREAD;
         signal::abandon(cpu, process, pid_tgid, true);
     }
+    fault_end::settle(&header, pid_tgid);
+    fault_end::forget(pid_tgid);
     let record = ExitRecord {
         header,
         exit_code: task::field(current, setting!(task_exit_code)).unwrap_or(0),

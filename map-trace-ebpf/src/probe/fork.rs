@@ -3,7 +3,7 @@
 use aya_ebpf::EbpfContext;
 use map_trace_common::record::{ForkRecord, flag, kind};
 
-use super::programs;
+use super::{fault_end, programs};
 use crate::emit::{self, Group};
 use crate::maps::{Cpu, PROCESSES, Process};
 use crate::settings::setting;
@@ -49,6 +49,7 @@ fn forget_reused(tgid: u32) {
 #[inline(always)]
 fn forked(cpu: *mut Cpu, process: *const Process, child: u64, child_tgid: u32, pid_tgid: u64) {
     let mut header = emit::header::<ForkRecord>(kind::FORK, pid_tgid);
+    fault_end::settle(&header, pid_tgid);
     if child_tgid == header.tgid {
         header.flags = flag::THREAD | flag::FOLLOWED | flag::SHARED_MM;
     } else {

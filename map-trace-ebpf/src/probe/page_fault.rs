@@ -141,8 +141,7 @@ fn record<C: Tracepoint>(
         pte_level: entry.level,
         pte_class: group.pte_class,
     };
-    let delivered = emit::deliver_detail(cpu, &header, &record, &group);
-    if delivered && setting!(measure_stall) != 0 {
-        fault_end::begin(pid_tgid, header.ktime_ns);
-    }
+    let taken = fault_end::settle(&header, pid_tgid);
+    let counted_in = emit::deliver_detail(cpu, &header, &record, &group);
+    fault_end::begin(pid_tgid, header.ktime_ns, taken, counted_in);
 }

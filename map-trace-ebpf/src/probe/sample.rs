@@ -115,5 +115,5 @@ pub extern "C" fn map_trace_sample(index: u64, stack: u64, goroutine: u64) -> u6
         address,
         duration_ns: 0,
     };
-    emit::deliver_detail(cpu, &header, &record, &group) as u64
+    (emit::deliver_detail(cpu, &header, &record, &group) == 0) as u64
 }

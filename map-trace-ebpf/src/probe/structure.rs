@@ -135,7 +135,7 @@ fn hit(
     // What goes beyond the detail limit is only counted, and nothing more is read for it.
     if emit::admit(cpu, &header, &group) {
         fill(record, place, &mut header, g);
-        let _sent = emit::finish(cpu, &header, record, &group);
+        let _aggregate = emit::finish(cpu, &header, record, &group);
     }
 }
 

@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 use map_trace_common::record::{MemoryCallRecord, flag, kind};
 
-use super::programs;
+use super::{fault_end, programs};
 use crate::emit::{self, Group};
 use crate::maps::{CALLS, Cpu, PendingCall, Process};
 use crate::settings::setting;
@@ -105,6 +105,7 @@ fn entered<C: Tracepoint>(
     };
     let args = arguments(ctx, regs);
     let mut header = emit::header::<MemoryCallRecord>(kind, pid_tgid);
+    fault_end::settle(&header, pid_tgid);
     emit::take_stack(cpu, &mut header, task::registers_of(ctx, regs), process);
     stack::send(cpu, &header, header.stack);
     let reads_entry = kind != kind::BRK && (kind != kind::MMAP || args[3] & MAP_FIXED != 0);

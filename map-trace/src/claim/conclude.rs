@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Claim;
 use super::example::Example;
 use super::matching::Doubt;
-use super::part::Progress;
 use super::rule::{Area, Compare, Expect, Rule};
 use crate::model::Operation;
 use crate::model::summary::{Claim as Judged, CountKind, Summary, VerdictWord};
@@ -32,7 +31,10 @@ pub struct Trace<'a> {
     pub recorded: &'a BTreeSet<String>,
     pub regions_seen: &'a BTreeSet<Operation>,
     pub regions_known: &'a BTreeMap<String, u64>,
-    pub part: &'a Progress,
+    /// Why the part that is to be judged cannot be.
+    pub open: Option<String>,
+    /// Only a part of the run is judged; counts of operations are those of the whole.
+    pub part: bool,
 }
 
 /// Judges one claim.
@@ -145,11 +147,8 @@ fn supported(rule: &Rule, tally: &Tally, trace: &Trace<'_>) -> String {
             format!("at least {} seen", number(tally.matched))
         }
         Expect::Count(..) if tally.matched > 0 => format!("{} seen", number(tally.matched)),
-        // How often operations ran is known of the whole run only.
-        Expect::Count(..) => match trace.part.told() {
-            Some(part) => format!("0 seen {part}"),
-            None => none_seen(rule, trace.summary),
-        },
+        Expect::Count(..) if trace.part => "0 seen in the part that is judged".to_owned(),
+        Expect::Count(..) => none_seen(rule, trace.summary),
     }
 }
 
@@ -232,12 +231,11 @@ fn doubt_text(rule: &Rule, doubt: Doubt, (count, line): (u64, u64)) -> String {
                 .to_owned()
         }
         Doubt::ValueStore => "may have been the store of an assigned value".to_owned(),
-        Doubt::Untimed => {
-            "were counted in groups, which do not tell whether they lie in the part judged"
-                .to_owned()
-        }
         Doubt::Field(index) => format!("do not tell {}", field(index)),
         Doubt::Grouped(index) => format!("were counted in groups without {}", field(index)),
+        Doubt::Window => {
+            "were counted in groups that reach beyond the part that is judged".to_owned()
+        }
         Doubt::Area => match &rule.on {
             Some(Area::Buckets) => {
                 "may be on buckets: the trace does not know where these are".to_owned()

@@ -7,9 +7,9 @@ use super::Claim;
 use super::conclude::{self, Tally};
 use super::example::Example;
 use super::matching::{Doubt, EventView, Knowledge, Known, in_scope, satisfies};
-use super::part::{Part, Progress};
 use super::rule::Expect;
 use super::stacks::Stacks;
+use super::window::{Frame, Window};
 use crate::evidence::Fold;
 use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
@@ -31,8 +31,6 @@ pub struct Setup {
     pub claims: Vec<Claim>,
     /// Regions besides those the trace was recorded with.
     pub regions: Vec<user::Region>,
-    /// The part of the run that is judged.
-    pub part: Part,
 }
 
 /// How far a process has come since its last exec, until code of the program itself has been seen.
@@ -58,8 +56,8 @@ pub struct Judge {
     regions_seen: BTreeSet<Operation>,
     /// Functions of each region, as the trace's footer counts them.
     regions_known: BTreeMap<String, u64>,
+    frame: Frame,
     text: String,
-    part: Progress,
 }
 
 impl Judge {
@@ -97,9 +95,14 @@ impl Judge {
             launched: header.attached.is_empty(),
             regions_seen: BTreeSet::new(),
             regions_known: BTreeMap::new(),
+            frame: Frame::default(),
             text: String::new(),
-            part: Progress::new(setup.part),
         }
+    }
+
+    /// Judges only a part of the run.
+    pub fn within(&mut self, window: Window) {
+        self.frame = Frame::new(window);
     }
 
     /// Nothing to judge: no line needs to be shown.
@@ -114,6 +117,7 @@ impl Judge {
         }
         match line {
             TraceLine::Stack(stack) => return self.stack(stack),
+            TraceLine::Mark(mark) => return self.frame.mark(mark),
             TraceLine::Footer(footer) => self.regions_known.clone_from(&footer.regions),
             _ => {}
         }
@@ -125,17 +129,19 @@ impl Judge {
         }
         let phase = self.phases.get(&event.pid).copied();
         place(&mut event, &self.knowledge.stacks, phase);
-        let inside = self.part.admits(&event);
-        if inside != Known::No
-            && let Some(claims) = self.by_kind.get(&event.kind)
+        let inside = self.frame.holds(line);
+        if let Some(claims) = self
+            .by_kind
+            .get(&event.kind)
+            .filter(|_| inside != Known::No)
         {
             for &index in claims {
                 let (claim, tally) = (&self.claims[index], &mut self.tallies[index]);
                 weigh(
                     claim,
                     tally,
-                    &event,
-                    (number, inside),
+                    (&event, inside),
+                    number,
                     &self.knowledge,
                     &mut self.text,
                 );
@@ -161,7 +167,8 @@ impl Judge {
             recorded: &self.recorded,
             regions_seen: &self.regions_seen,
             regions_known: &self.regions_known,
-            part: &self.part,
+            open: self.frame.open(),
+            part: self.frame.is_part(),
         };
         let judged = self.claims.iter().zip(self.tallies);
         judged
@@ -170,7 +177,6 @@ impl Judge {
     }
 
     fn stack(&mut self, line: &StackLine) {
-        self.part.stack(line);
         self.knowledge.stacks.keep(line, &self.knowledge.tables);
         if let Some(facts) = self.knowledge.stacks.get(Some(line.id)) {
             for operation in &facts.operations {
@@ -232,7 +238,20 @@ pub fn judge_trace<R: BufRead>(
     reader: &mut TraceReader<R>,
     setup: Setup,
 ) -> Result<Summary, ReadError> {
+    judge_trace_within(reader, setup, Window::default())
+}
+
+/// The same, judging only a part of the run.
+///
+/// # Errors
+/// As for [`judge_trace`].
+pub fn judge_trace_within<R: BufRead>(
+    reader: &mut TraceReader<R>,
+    setup: Setup,
+    window: Window,
+) -> Result<Summary, ReadError> {
     let mut judge = Judge::begin(setup, reader.header());
+    judge.within(window);
     let mut fold = Fold::default();
     while let Some(line) = reader.next() {
         let line = line?;
@@ -249,13 +268,13 @@ pub fn judge_trace<R: BufRead>(
 fn weigh(
     claim: &Claim,
     tally: &mut Tally,
-    event: &EventView<'_>,
-    (number, inside): (u64, Known),
+    (event, inside): (&EventView<'_>, Known),
+    number: u64,
     knowledge: &Knowledge,
     text: &mut String,
 ) {
     let rule = &claim.rule;
-    let scope = inside.and(|| in_scope(rule, event, knowledge));
+    let scope = in_scope(rule, event, knowledge).and(|| inside);
     if scope == Known::No {
         return;
     }

@@ -27,8 +27,8 @@ pub enum Doubt {
     Grouped(usize),
     /// Where the event's memory belongs is not in the trace.
     Area,
-    /// The event was counted in a group, which does not keep when it happened.
-    Untimed,
+    /// It was counted in a group that began outside the part that is judged, or ended there.
+    Window,
 }
 
 /// What is known of a match.
@@ -41,7 +41,7 @@ pub enum Known {
 
 impl Known {
     /// Both must hold.
-    pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
+    pub fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Self::No => Self::No,
             Self::Yes => other(),
@@ -89,6 +89,7 @@ impl<'a> EventView<'a> {
             TraceLine::Header(_)
             | TraceLine::String(_)
             | TraceLine::Stack(_)
+            | TraceLine::Mark(_)
             | TraceLine::Footer(_) => return None,
             TraceLine::PageFault(event) => (EventKind::PageFault, event.pid, Some(&event.context)),
             TraceLine::Mprotect(event) => (EventKind::Mprotect, event.pid, Some(&event.context)),

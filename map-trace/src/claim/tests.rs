@@ -2,7 +2,8 @@
 
 mod file;
 mod grammar;
+mod memory;
 mod mutations;
-mod part;
 mod sessions;
 mod verdicts;
+mod window;

@@ -23,10 +23,9 @@ use super::record::{RecordArgs, Results};
 use super::report::{note_cut_short, open, read_summary};
 use super::run::WhoArgs;
 use crate::claim::baseline::{self, Increase};
-use crate::claim::{Part, Setup, judge_trace, regions_of};
+use crate::claim::{Setup, Window, judge_trace_within, regions_of};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::maps::pattern::Glob;
 use crate::model::summary::{Claim, SUMMARY_SCHEMA, Status, Summary, VerdictWord};
 use crate::output::View;
 use crate::output::verdicts::FORMATS;
@@ -49,13 +48,10 @@ pub struct CheckArgs {
     /// Judge the claims even when the program failed
     #[arg(long)]
     ignore_status: bool,
-    /// Judge only what comes after so many events in map operations
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    after_ops: u64,
-    /// Judge only from the first event that has a function of this name on its stack
+    /// Judge only what comes after the first entry into a function
     #[arg(long, value_name = "SYMBOL")]
     from: Option<String>,
-    /// Judge only up to the next event that has a function of this name on its stack
+    /// Judge only what comes before the first entry into a function
     #[arg(long, value_name = "SYMBOL")]
     until: Option<String>,
     #[arg(long, default_value = "text", value_parser = formats(), help = "What to make of the verdicts")]
@@ -127,13 +123,8 @@ impl CheckArgs {
         self.something_to_judge(claims.len())?;
         let baseline = self.baseline()?;
         let report = self.open_report(Place::Stdout, Some(path))?;
-        let setup = Setup {
-            claims,
-            regions,
-            part: self.part(),
-        };
-        let mut summary =
-            judge_trace(&mut reader, setup).map_err(|error| error.into_error(&name))?;
+        let mut summary = judge_trace_within(&mut reader, Setup { claims, regions }, self.window())
+            .map_err(|error| error.into_error(&name))?;
         note_cut_short(&name, &reader);
         baseline
             .iter()
@@ -154,12 +145,12 @@ impl CheckArgs {
     fn check_program(self) -> Result<ExitCode> {
         let baseline = self.baseline()?;
         let report = self.open_report(Place::Stderr, None)?;
-        let part = self.part();
         let (ignore_status, given) = (self.ignore_status, baseline.is_some());
+        let window = self.window();
         let settings = RunSettings {
             program: self.who.resolve(self.program)?,
             record: RecordSettings {
-                part,
+                window,
                 ..self.record.resolve()?
             },
         };
@@ -189,14 +180,6 @@ impl CheckArgs {
         ))
     }
 
-    fn part(&self) -> Part {
-        Part {
-            from: self.from.as_deref().map(Glob::new),
-            after_ops: self.after_ops,
-            until: self.until.as_deref().map(Glob::new),
-        }
-    }
-
     fn exit_code(&self, claims: &[Claim], failed: bool) -> ExitCode {
         verdict_code(claims, failed && !self.ignore_status)
     }
@@ -205,6 +188,14 @@ impl CheckArgs {
         match claims == 0 && self.baseline.is_none() {
             true => Err(nothing_to_judge()),
             false => Ok(()),
+        }
+    }
+
+    /// The part of the run that the claims are about.
+    fn window(&self) -> Window {
+        Window {
+            from: self.from.clone(),
+            until: self.until.clone(),
         }
     }
 

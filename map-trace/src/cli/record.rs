@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::color::When;
 use super::{print, rules, values};
-use crate::claim::{Claim, Part};
+use crate::claim::{Claim, Window};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::maps::user;
@@ -220,7 +220,7 @@ impl RecordArgs {
             output: self.output,
             summary,
             claims: rules::read(&self.claims, &self.expect, &regions)?,
-            part: Part::default(),
+            window: Window::default(),
             regions: self.region,
             operations: self.operations,
             census: self.census.into(),

@@ -46,7 +46,7 @@ impl Fold {
         match line {
             TraceLine::Header(header) => self.header(header),
             TraceLine::Footer(footer) => self.footer(footer),
-            TraceLine::String(_) | TraceLine::Stack(_) => {}
+            TraceLine::String(_) | TraceLine::Stack(_) | TraceLine::Mark(_) => {}
             TraceLine::PageFault(event) => self.page_fault(event),
             TraceLine::Mprotect(event) => self.call(EventKind::Mprotect, event),
             TraceLine::PkeyMprotect(event) => self.call(EventKind::PkeyMprotect, event),
@@ -137,6 +137,7 @@ impl Fold {
     fn pte_sample(&mut self, event: &PteSampleEvent) {
         self.moment(EventKind::PteSample, &event.context, event.time_ns);
         self.samples.add(&event.pte, &event.context, 1);
+        self.samples.last(event);
     }
 
     /// An event without a duration.
@@ -216,9 +217,12 @@ impl Fold {
                     self.code(group.mode, code, group.count);
                 }
                 let refused = |cause| witness::is_refused(cause, group.address_min);
-                if group.cause.is_some_and(refused) {
-                    self.refused = self.refused.saturating_add(group.count);
-                }
+                let undone = if group.cause.is_some_and(refused) {
+                    group.count
+                } else {
+                    group.undone
+                };
+                self.refused = self.refused.saturating_add(undone);
             }
             EventKind::PteSample => {
                 if let Some(pte) = &group.pte {
@@ -283,7 +287,9 @@ impl Fold {
             loss,
             events,
             causes: self.rows.total.causes(),
+            cause_stalls: self.rows.stalls(),
             operations: self.rows.finish(&footer.counts),
+            watched: self.samples.watched(footer.watched),
             pte: self.samples.finish(),
             controls: footer.controls,
             claims: footer.claims,
@@ -372,6 +378,9 @@ fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
         exit: of(EventKind::Exit),
         pte_sample: of(EventKind::PteSample),
         watch_hit: of(EventKind::WatchHit),
+        map_make: of(EventKind::MapMake),
+        map_grow: of(EventKind::MapGrow),
+        iteration: of(EventKind::Iteration),
     }
 }
 

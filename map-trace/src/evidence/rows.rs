@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Histogram;
 use crate::model::event::EventKind;
-use crate::model::summary::{Count, OperationRow, SubOperationRow};
+use crate::model::summary::{Count, OperationRow, Stalls, SubOperationRow};
 use crate::model::{Cause, Operation};
 
 /// Operations told apart, and innermost operations told apart in each; the rest share one row.
@@ -47,6 +47,7 @@ struct Row {
 pub struct Rows {
     rows: BTreeMap<Operation, Row>,
     pub total: Tally,
+    stalls: BTreeMap<Cause, Histogram>,
 }
 
 impl Tally {
@@ -99,10 +100,26 @@ impl Rows {
         }
         if let Some(ns) = seen.duration_ns {
             row.stalls.add(ns);
+            if let Some(cause) = seen.cause {
+                self.stalls.entry(cause).or_default().add(ns);
+            }
         }
         for ns in [seen.duration_ns, seen.group_ns].into_iter().flatten() {
             row.stall_ns = Some(row.stall_ns.unwrap_or(0).saturating_add(ns));
         }
+    }
+
+    /// How long the faults of each cause took.
+    pub fn stalls(&self) -> BTreeMap<Cause, Stalls> {
+        let stalls = |(cause, times): (&Cause, &Histogram)| {
+            let stalls = Stalls {
+                p50_ns: times.percentile(50)?,
+                p99_ns: times.percentile(99)?,
+                events: times.total(),
+            };
+            Some((*cause, stalls))
+        };
+        self.stalls.iter().filter_map(stalls).collect()
     }
 
     /// One row for each operation seen or counted, and always `runtime` and `none`.

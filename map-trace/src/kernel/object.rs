@@ -289,21 +289,7 @@ impl Object {
 
 fn load_btf(row: &ProbeRow, program: &mut Program, btf: &Btf) -> Result<(), ProgramError> {
     let program: &mut BtfTracePoint = program.try_into()?;
-    let t = std::time::Instant::now();
-    let r = program.load(row.tracepoint, btf);
-    if std::env::var_os("MT_STAT").is_some() {
-        eprintln!(
-            "{} {:?} {:?} {:?}",
-            row.btf_program,
-            t.elapsed(),
-            program
-                .info()
-                .ok()
-                .and_then(|i| i.verified_instruction_count()),
-            program.info().ok().map(|i| i.size_jitted())
-        );
-    }
-    r
+    program.load(row.tracepoint, btf)
 }
 
 /// The last line of the verifier's log says why; the whole log would hide it.

@@ -87,6 +87,8 @@ const PT_REGS: &[(&str, u64)] = &[
     ("ss", 160),
 ];
 const PT_REGS_SIZE: u32 = 168;
+/// The helper behind [`Settings::task_btf`] (kernel/trace/bpf_trace.c).
+const TASK_BTF_FUNCTION: &str = "bpf_get_current_task_btf";
 
 /// Why an offset is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,7 +124,9 @@ pub fn fill(btf: &Btf, settings: &mut Settings) -> Vec<OffsetProblem> {
         .collect();
     wanted.push((Kind::Union, "thread_union"));
     wanted.push((Kind::Function, FRED_FUNCTION));
+    wanted.push((Kind::Function, TASK_BTF_FUNCTION));
     let mut found = btf.find(&wanted);
+    settings.task_btf = u32::from(found.pop().is_some_and(|ids| !ids.is_empty()));
     let fred = found.pop().is_some_and(|ids| !ids.is_empty());
     let thread_union = found.pop().unwrap_or_default();
     for (group, ids) in groups.into_iter().zip(found) {

@@ -16,7 +16,7 @@ use super::counters::Inherit;
 use super::object::{Object, ObjectError, Shared};
 
 /// One minor fault in this many is measured: a prime, so that no pattern of a loop stays in step with it.
-pub const MINOR_PERIOD: u64 = 13;
+pub const MINOR_PERIOD: u64 = 61;
 
 /// Why such an event could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -201,4 +201,5 @@ fn join(sum: &mut AggregateValue, other: &AggregateValue) {
     sum.address_min = sum.address_min.min(other.address_min);
     sum.address_max = sum.address_max.max(other.address_max);
     sum.duration_ns += other.duration_ns;
+    sum.undone += other.undone;
 }

@@ -78,7 +78,8 @@ pub struct Uprobes {
     census: Option<Loaded>,
     /// Of the object, for what is linked later: some of them are handed out.
     maps: Vec<(String, OwnedFd)>,
-    held: Vec<Held>,
+    /// By the index of their first place.
+    held: Vec<(u32, Held)>,
     places: u32,
     census_places: u32,
     binaries: u32,
@@ -149,7 +150,7 @@ impl Uprobes {
         }
         let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
         self.held
-            .push(self.structure.attach(file, &offsets, first)?);
+            .push((first, self.structure.attach(file, &offsets, first)?));
         self.places += count;
         Ok(first)
     }
@@ -183,15 +184,22 @@ impl Uprobes {
                 none.insert(Loaded::prepare("census", maps)?)
             }
         };
-        self.held.push(census.attach(file, &offsets, first)?);
+        // No place of [`Self::release`] is one of these.
+        self.held
+            .push((u32::MAX, census.attach(file, &offsets, first)?));
         self.census_places += count;
         Ok(())
+    }
+
+    /// Detaches what was attached together with this first place.
+    pub fn release(&mut self, first: u32) {
+        self.held.retain(|(place, _)| *place != first);
     }
 
     /// The word for how probes are attached.
     pub fn means(&self) -> &'static str {
         match self.held.last() {
-            Some(Held::Events(_)) => "perf_event",
+            Some((_, Held::Events(_))) => "perf_event",
             _ => "uprobe_multi",
         }
     }
@@ -271,7 +279,7 @@ impl Loaded {
 impl Drop for Uprobes {
     fn drop(&mut self) {
         std::thread::scope(|scope| {
-            for held in self.held.drain(..) {
+            for (_, held) in self.held.drain(..) {
                 match held {
                     Held::Link { .. } => drop(held),
                     Held::Events(events) => {
@@ -345,3 +353,6 @@ fn descriptors(object: &Object) -> Result<Vec<(String, OwnedFd)>, UprobeError> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ pub enum TraceLine {
     MapMake(Box<MapEvent>),
     MapGrow(Box<MapEvent>),
     Iteration(Box<IterationEvent>),
+    Mark(MarkEvent),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
 }
@@ -161,8 +162,8 @@ pub struct PageFaultEvent {
     /// Which rule decided, or why none could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause_reason: Option<String>,
-    /// A signal interrupted the kernel at it: the page was still not there when the thread came back, at
-    /// its next fault. Such a fault is neither minor nor major.
+    /// A signal interrupted the kernel at it: the thread went on without the fault having been completed. Such
+    /// a fault is neither minor nor major.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
     #[serde(flatten)]
@@ -360,6 +361,16 @@ pub struct MapEvent {
     pub context: Context,
 }
 
+/// The first entry into a function that the recording was asked to note (`--from`, `--until`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MarkEvent {
+    pub time_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
+    /// As it was asked for.
+    pub symbol: String,
+}
+
 /// A loop over a map began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IterationEvent {
@@ -411,6 +422,17 @@ pub struct AggregateLine {
     pub duration_ns: u64,
     #[serde(default)]
     pub durations: u64,
+    /// Page faults among them that a signal interrupted, or that the kernel refused: neither minor nor major.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub undone: u64,
     #[serde(flatten)]
     pub context: Context,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -100,6 +100,8 @@ pub struct FooterLine {
     pub fault_codes: BTreeMap<String, BTreeMap<String, u64>>,
     pub executables: Vec<Executable>,
     pub controls: Vec<Control>,
+    /// How long the controls took, before the program started (nanoseconds).
+    pub controls_ns: u64,
     pub calibration: Calibration,
     pub claims: Vec<Claim>,
     /// How often each operation ran, by the operation's word, where it was counted.
@@ -113,6 +115,9 @@ pub struct FooterLine {
     /// Functions known to be in each `--region`: in the program and in libraries that were on some stack.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub regions: BTreeMap<String, u64>,
+    /// What `--watch` and `--watch-range` asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<super::watched::WatchedMemory>,
     /// Stopped by `--duration`, `--max-events` or a signal before the program ended.
     pub stopped_early: Option<String>,
     /// CPU time map-trace's programs took, where the kernel keeps it (nanoseconds).

@@ -221,8 +221,14 @@ pub struct Summary {
     pub loss: Loss,
     pub events: EventTotals,
     pub causes: BTreeMap<Cause, u64>,
+    /// Durations of the faults of each cause, where some were measured.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cause_stalls: BTreeMap<Cause, Stalls>,
     pub operations: Vec<OperationRow>,
     pub pte: PteSummary,
+    /// Memory that the user asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<super::watched::WatchedMemory>,
     pub controls: Vec<Control>,
     pub claims: Vec<Claim>,
     /// The trace this was made from had no footer: it was cut short.
@@ -248,6 +254,16 @@ impl Summary {
     }
 }
 
+/// Durations of some events, nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Stalls {
+    pub p50_ns: u64,
+    pub p99_ns: u64,
+    /// Events measured.
+    pub events: u64,
+}
+
 /// Events by kind; signals by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -266,4 +282,14 @@ pub struct EventTotals {
     pub exit: u64,
     pub pte_sample: u64,
     pub watch_hit: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map_make: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map_grow: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub iteration: u64,
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

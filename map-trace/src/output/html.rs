@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::View;
 use super::answer::answer;
 use super::belief::{cost, remarks, title};
-use super::markdown::verdict;
+use super::markdown::{stall, verdict};
 use super::plain::{clean, number, percent};
 use super::screen::Tone;
 use super::table::table;
+use super::{View, watched};
 use crate::model::summary::{Summary, VerdictWord};
 
 const STYLE: &str = "\
@@ -37,6 +37,7 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
     facts(&mut out, summary);
     operations(&mut out, summary);
     causes(&mut out, summary);
+    memory(&mut out, summary);
     evidence(&mut out, summary);
     host(&mut out, summary);
     out.push_str("</body>\n</html>\n");
@@ -117,19 +118,34 @@ fn causes(out: &mut String, summary: &Summary) {
         return;
     }
     out.push_str(
-        "<h2>Causes of page faults</h2>\n<table>\n<tr><th>cause<th>faults<th>share<th></tr>\n",
+        "<h2>Causes of page faults</h2>\n<table>\n<tr><th>cause<th>faults<th>share<th>stall p50 / p99<th></tr>\n",
     );
     for (cause, count) in seen {
         let _ = writeln!(
             out,
-            "<tr><td>{}<td>{}<td>{}<td><meter max=\"{}\" value=\"{count}\"></meter></tr>",
+            "<tr><td>{}<td>{}<td>{}<td>{}<td><meter max=\"{}\" value=\"{count}\"></meter></tr>",
             cause.word(),
             number(*count),
             percent(*count, total),
+            stall(summary, *cause),
             total.max(1)
         );
     }
     out.push_str("</table>\n");
+}
+
+fn memory(out: &mut String, summary: &Summary) {
+    if summary.watched.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Watched memory</h2>\n<dl>\n");
+    for item in watched::told(summary) {
+        let _ = writeln!(out, "<dt>{}</dt>", escape(&item.heading));
+        for fact in item.facts {
+            let _ = writeln!(out, "<dd>{}</dd>", escape(&fact));
+        }
+    }
+    out.push_str("</dl>\n");
 }
 
 fn evidence(out: &mut String, summary: &Summary) {

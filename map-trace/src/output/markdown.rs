@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use super::View;
 use super::answer::answer;
 use super::belief::{cost, remarks, title};
-use super::plain::{clean, number};
+use super::plain::{clean, duration, number};
 use super::screen::Tone;
 use super::table::table;
+use super::{View, watched};
+use crate::model::Cause;
 use crate::model::summary::{Summary, VerdictWord};
 
 /// Renders the summary; claims first when there are any.
@@ -43,15 +44,29 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
         .filter(|(_, count)| **count > 0)
         .collect();
     if !causes.is_empty() {
-        let rows = causes
-            .into_iter()
-            .map(|(cause, count)| vec![format!("`{}`", cause.word()), number(*count)]);
+        let rows = causes.into_iter().map(|(cause, count)| {
+            vec![
+                format!("`{}`", cause.word()),
+                number(*count),
+                stall(summary, *cause),
+            ]
+        });
         section(
             &mut out,
             "Causes of page faults",
-            &["cause", "faults"],
+            &["cause", "faults", "stall p50 / p99"],
             rows,
         );
+    }
+    if !summary.watched.is_empty() {
+        out.push_str("## Watched memory\n\n");
+        for item in watched::told(summary) {
+            let _ = writeln!(out, "- {}", escape(&item.heading));
+            for fact in item.facts {
+                let _ = writeln!(out, "  - {}", escape(&fact));
+            }
+        }
+        out.push('\n');
     }
     out.push_str("## Evidence\n\n");
     for remark in remarks(summary) {
@@ -107,6 +122,14 @@ fn section(out: &mut String, title: &str, head: &[&str], rows: impl Iterator<Ite
         let _ = writeln!(out, "| {} |", row.join(" | "));
     }
     out.push('\n');
+}
+
+/// How long faults of a cause took; empty when none was measured.
+pub(super) fn stall(summary: &Summary, cause: Cause) -> String {
+    let stalls = summary.cause_stalls.get(&cause);
+    stalls.map_or_else(String::new, |stall| {
+        format!("{} / {}", duration(stall.p50_ns), duration(stall.p99_ns))
+    })
 }
 
 pub(super) const fn verdict(verdict: VerdictWord) -> &'static str {

@@ -150,6 +150,14 @@ pub fn go_growth() -> Summary {
             ..EventTotals::default()
         },
         causes: causes.into_iter().collect(),
+        cause_stalls: BTreeMap::from([(
+            Cause::ZeroPageCow,
+            Stalls {
+                p50_ns: 705,
+                p99_ns: 2_412,
+                events: 10_000,
+            },
+        )]),
         operations: vec![
             assign,
             grow,

@@ -9,7 +9,7 @@ use super::belief::{cost, remarks, title};
 use super::plain::{bytes, clean, shorten};
 use super::screen::{Line, Tone, plain, render as paint, span};
 use super::table::{Row, Table, table};
-use super::{View, plain as words};
+use super::{View, plain as words, watched};
 use crate::model::summary::{Claim, Summary, VerdictWord};
 use crate::trace::SavedTrace;
 
@@ -60,9 +60,12 @@ pub fn render(summary: &Summary, view: &View<'_>) -> Vec<u8> {
 }
 
 fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
-    let mut parts = vec![answer_lines(summary), table_lines(summary, budget.rows)];
+    let mut parts = vec![answer_lines(summary), table_lines(summary, budget)];
     if !summary.claims.is_empty() {
         parts.insert(0, claims(&summary.claims, budget.claim_lines));
+    }
+    if !summary.watched.is_empty() {
+        parts.push(watched_lines(summary, budget.rows));
     }
     let mut end = belief_lines(summary);
     end.extend(notes(summary, budget.blanks >= AIRY));
@@ -76,6 +79,21 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
             lines.push(Line::new());
         }
         lines.extend(part);
+    }
+    lines
+}
+
+/// As many of the watched things as rows of the table.
+fn watched_lines(summary: &Summary, rows: usize) -> Vec<Line> {
+    let told = watched::told(summary);
+    let left_out = told.len().saturating_sub(rows);
+    let mut lines = Vec::new();
+    for item in told.into_iter().take(rows) {
+        lines.push(plain(format!("  watched {}", item.heading)));
+        lines.extend(item.facts.iter().map(|fact| plain(format!("    {fact}"))));
+    }
+    if left_out > 0 {
+        lines.push(plain(format!("    and {left_out} more, in --format json")));
     }
     lines
 }
@@ -138,16 +156,32 @@ fn answer_lines(summary: &Summary) -> Vec<Line> {
 }
 
 /// The operations table and the sentence about what is not in it.
-fn table_lines(summary: &Summary, most: usize) -> Vec<Line> {
+/// How long faults took, of the causes that were seen most.
+fn stall_line(summary: &Summary) -> Option<Line> {
+    const MOST: usize = 3;
+    let mut stalls: Vec<_> = summary.cause_stalls.iter().collect();
+    stalls.sort_by_key(|(cause, _)| std::cmp::Reverse(summary.causes.get(cause)));
+    let said = stalls.iter().take(MOST).map(|(cause, stall)| {
+        let (p50, p99) = (words::duration(stall.p50_ns), words::duration(stall.p99_ns));
+        format!("{} {p50} / {p99}", cause.word())
+    });
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| plain(format!("  stall p50 / p99: {}", said.join(", "))))
+}
+
+fn table_lines(summary: &Summary, budget: Budget) -> Vec<Line> {
     let table = table(summary);
     let mut lines = Vec::new();
     if !table.rows.is_empty() {
-        let (rows, left_out) = some_rows(&table, most);
+        let (rows, left_out) = some_rows(&table, budget.rows);
         lines.extend(aligned(&table.head, &rows));
         if left_out > 0 {
             let more = words::count(left_out as u64, "more operation");
             lines.push(plain(format!("  … {more}: map-trace report --format json")));
         }
+    }
+    if budget.blanks >= AIRY {
+        lines.extend(stall_line(summary));
     }
     let folded = table.folded.join(" ");
     if folded.chars().count() + 2 <= super::screen::WIDTH {

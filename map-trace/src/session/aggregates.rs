@@ -92,6 +92,7 @@ fn line(
         } else {
             value.count
         },
+        undone: value.undone,
         context,
     }
 }

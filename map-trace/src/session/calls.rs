@@ -19,6 +19,19 @@ pub fn mapping_call(record: &MemoryCallRecord) -> Option<MappingCall> {
     })
 }
 
+/// The addresses at which a call took away what was mapped: munmap, mmap with MAP_FIXED, mremap that moves.
+pub fn unmapped(record: &MemoryCallRecord) -> Option<(u64, u64)> {
+    let result = returned(record).filter(|&result| !failed(result))?;
+    let [address, length, _, flags, ..] = record.args;
+    let gone = match record.header.kind {
+        kind::MUNMAP => true,
+        kind::MMAP => flags & libc::MAP_FIXED as u64 != 0,
+        kind::MREMAP => result as u64 != address,
+        _ => false,
+    };
+    gone.then(|| (address, address.saturating_add(length)))
+}
+
 /// The kernel's result, unless the return was never seen.
 fn returned(record: &MemoryCallRecord) -> Option<i64> {
     (record.header.flags & flag::NO_RETURN == 0).then_some(record.result)

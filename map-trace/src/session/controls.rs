@@ -39,6 +39,8 @@ pub struct Proven {
     pub controls: Vec<Control>,
     /// The kernel's totals after them: those of the program count from here.
     pub before: Totals,
+    /// How long they took, nanoseconds.
+    pub duration_ns: u64,
 }
 
 impl Controls {
@@ -64,6 +66,7 @@ impl Controls {
     /// # Errors
     /// 125 when the totals cannot be read or the child's traces not be removed.
     pub fn run(self, instrument: &mut Instrument) -> Result<Proven> {
+        let start = now_ns();
         let entries = instrument.calibration.usable;
         let follow_forks = self.follow_forks;
         let sightings = self.watch(instrument).unwrap_or_default();
@@ -75,6 +78,7 @@ impl Controls {
         Ok(Proven {
             controls,
             before: instrument.totals()?,
+            duration_ns: now_ns().saturating_sub(start),
         })
     }
 

@@ -30,7 +30,8 @@ pub struct Held {
     pub stall_ns: Option<u64>,
     /// It waited for a disk. The ends of all such faults are told, so what is not told did not.
     major: bool,
-    interrupted: bool,
+    /// The thread went on without its having been completed.
+    undone: bool,
 }
 
 /// The signal that followed a fault on its thread.
@@ -130,7 +131,7 @@ impl Faults {
             on,
             stall_ns: None,
             major: false,
-            interrupted: false,
+            undone: false,
         };
         if self.held.len() >= MAX_HELD {
             return Some(held);
@@ -143,25 +144,16 @@ impl Faults {
         self.held.remove(&tid)
     }
 
-    /// The thread faults again: when at the same page with the same code and the same entry, and nothing
-    /// told that the first was done, then it was not (arch/x86/mm/fault.c, `fault_signal_pending`).
-    pub fn again(&mut self, next: &PageFaultRecord) {
-        if let Some(held) = self.held.get_mut(&next.header.tid) {
-            let first = &held.record;
-            held.interrupted = held.stall_ns.is_none()
-                && first.address == next.address
-                && first.error_code == next.error_code
-                && (first.pte, first.pte_level) == (next.pte, next.pte_level)
-                && first.header.flags & flag::PTE_UNREAD == 0;
-        }
-    }
-
-    /// How long the thread's fault took.
+    /// How long the thread's fault took, or that it was given up.
     pub fn stalled(&mut self, record: &FaultEndRecord) {
         let FaultEndRecord { header, start_ns } = *record;
         if let Some(held) = self.held.get_mut(&header.tid)
             && held.record.header.ktime_ns == start_ns
         {
+            if header.flags & flag::UNDONE != 0 {
+                held.undone = true;
+                return;
+            }
             held.stall_ns = Some(header.ktime_ns.saturating_sub(start_ns));
             held.major = header.flags & flag::MAJOR != 0;
         }
@@ -206,7 +198,7 @@ impl Held {
             cause: classified.cause,
             on: self.on,
             cause_reason: Some(reason(&classified)),
-            interrupted: self.interrupted,
+            interrupted: self.undone && !classified.cause.is_refused(),
             context: self.context,
             stall_ns: self.stall_ns,
         }

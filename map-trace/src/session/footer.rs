@@ -11,6 +11,7 @@ use crate::model::summary::{
     CensusRow, Control, Count, Executable, PerfWitness, RusageWitness, Status, TracepointWitness,
     Witnesses,
 };
+use crate::model::watched::WatchedMemory;
 
 /// Everything a footer is made of.
 pub struct Ending {
@@ -26,8 +27,10 @@ pub struct Ending {
     pub counts: BTreeMap<String, Count>,
     pub census: BTreeMap<String, CensusRow>,
     pub not_counted: Vec<String>,
+    pub controls_ns: u64,
     /// Functions known in each region.
     pub regions: BTreeMap<String, u64>,
+    pub watched: Vec<WatchedMemory>,
     pub stopped_early: Option<String>,
     /// What user space lost, or found lost.
     pub undecodable: u64,
@@ -58,7 +61,9 @@ pub fn footer(ending: Ending) -> FooterLine {
         counts: ending.counts,
         census: ending.census,
         not_counted: ending.not_counted,
+        controls_ns: ending.controls_ns,
         regions: ending.regions,
+        watched: ending.watched,
         calibration: ending.calibration,
         stopped_early: ending.stopped_early,
         ..FooterLine::default()
@@ -150,7 +155,9 @@ mod tests {
             counts: BTreeMap::new(),
             census: BTreeMap::new(),
             not_counted: Vec::new(),
+            controls_ns: 0,
             regions: BTreeMap::new(),
+            watched: Vec::new(),
             stopped_early: None,
             undecodable: 0,
             unattributed: 0,

@@ -153,7 +153,6 @@ fn settings(wishes: Wishes) -> Result<Settings> {
     settings.detail = wishes.detail.max(1);
     settings.follow_forks = u32::from(wishes.follow_forks);
     settings.stop_at_exec = u32::from(wishes.stop_at_exec);
-    settings.measure_stall = 1;
     Ok(settings)
 }
 

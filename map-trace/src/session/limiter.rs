@@ -80,6 +80,10 @@ impl Limiter {
         let Some(facts) = facts(line) else {
             return true;
         };
+        // The witnesses cannot be balanced without each of these, and they are few.
+        if matches!(line, TraceLine::PageFault(event) if event.interrupted) {
+            return true;
+        }
         let bucket = (facts.kind, facts.context.operation.clone(), facts.cause);
         let seen = self.seen.entry(bucket).or_default();
         *seen += 1;
@@ -163,6 +167,7 @@ fn line(group: Group, sum: &Sum) -> TraceLine {
         on: group.on,
         duration_ns: sum.duration_ns,
         durations: sum.durations,
+        undone: 0,
         context: Context {
             operation: group.operation,
             sub_operation: group.sub_operation,

@@ -32,6 +32,10 @@ pub fn options(settings: &RecordSettings, rows: &[(Glob, Operation)]) -> BTreeMa
         ("show_physical".to_owned(), json!(settings.show_physical)),
         ("regions".to_owned(), json!(regions)),
     ]);
+    let marks = settings.window.symbols();
+    if !marks.is_empty() {
+        options.insert("marks".to_owned(), json!(marks));
+    }
     if !rows.is_empty() {
         let rows = rows.iter();
         let rows: Vec<_> = rows

@@ -10,6 +10,7 @@ use crate::model::summary::PerfWitness;
 use crate::target::procfs::{ProcError, Process};
 
 use super::instrument::{self, Instrument};
+use super::marks;
 use super::pipeline::Pipeline;
 use super::structure::Structure;
 
@@ -111,6 +112,25 @@ impl Subject<'_> {
                     let _not_go = probes.file(object, &path, structure);
                 }
             }
+        }
+    }
+
+    /// Notes the first entry into each of these functions of a child's program.
+    ///
+    /// # Errors
+    /// 2 for a function that is not there, 125 when the kernel refuses the probe.
+    pub fn mark(
+        &self,
+        symbols: &[String],
+        instrument: &mut Instrument,
+        structure: &mut Structure,
+    ) -> Result<()> {
+        match self {
+            Self::Child { program, .. } if !symbols.is_empty() => {
+                let Instrument { object, probes, .. } = instrument;
+                marks::attach(object, probes, structure, (program, symbols))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Everything that sees the lines of a session: the summary, the trace file, the judge of claims.
 
-use crate::claim::{Judge, Setup};
+use crate::claim::{Judge, Setup, Window};
 use crate::evidence::{Recorded, Recorder};
 use crate::model::TraceLine;
 use crate::model::header::{FooterLine, HeaderLine};
@@ -22,6 +22,12 @@ impl Recording {
             judge: Judge::begin(claims, header),
             lines: 1,
         }
+    }
+
+    /// Judges only a part of the run.
+    pub fn within(mut self, window: Window) -> Self {
+        self.judge.within(window);
+        self
     }
 
     /// Records a line between header and footer.

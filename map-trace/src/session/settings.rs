@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::claim::{Claim, Part};
+use crate::claim::{Claim, Window};
 use crate::model::Address;
 
 /// Settings of `map-trace run`.
@@ -65,8 +65,8 @@ pub struct RecordSettings {
     pub summary: Option<SummaryPlace>,
     /// Claims to judge at the end.
     pub claims: Vec<Claim>,
-    /// The part of the run they are judged on.
-    pub part: Part,
+    /// The part of the run that the claims are about; its functions are noted in the trace.
+    pub window: Window,
     pub regions: Vec<Region>,
     /// TOML table of symbol pattern -> operation.
     pub operations: Option<PathBuf>,
@@ -176,7 +176,7 @@ impl Default for RecordSettings {
             output: None,
             summary: None,
             claims: Vec::new(),
-            part: Part::default(),
+            window: Window::default(),
             regions: Vec::new(),
             operations: None,
             census: Level::Sample,

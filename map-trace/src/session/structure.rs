@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
 
 use super::census::{Bounds, Census};
@@ -39,6 +40,24 @@ pub struct Structure {
     names: HashMap<(usize, u64), Option<String>>,
     pub registry: Registry,
     pub bounds: Bounds,
+    /// Places of functions whose first entry is noted.
+    marks: Vec<Mark>,
+}
+
+/// A function whose first entry is noted.
+struct Mark {
+    place: u32,
+    symbol: String,
+    hit: Hit,
+}
+
+/// What has become of a mark.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hit {
+    NotYet,
+    /// Hit; its probe is still there.
+    Now,
+    Done,
 }
 
 /// A record, understood.
@@ -66,6 +85,34 @@ impl Structure {
         self.programs.is_empty()
     }
 
+    /// Remembers a mark's place; such places tell nothing else.
+    pub fn mark(&mut self, place: u32, symbol: &str) {
+        self.places.push((usize::MAX, Role::Open));
+        self.marks.push(Mark {
+            place,
+            symbol: symbol.to_owned(),
+            hit: Hit::NotYet,
+        });
+    }
+
+    /// The function that a record is the first entry into.
+    pub fn entered(&mut self, place: u32) -> Option<String> {
+        let of = |mark: &&mut Mark| mark.place == place && mark.hit == Hit::NotYet;
+        let mark = self.marks.iter_mut().find(of)?;
+        mark.hit = Hit::Now;
+        Some(mark.symbol.clone())
+    }
+
+    /// Places of marks that have been hit, each once.
+    pub fn take_hits(&mut self) -> Vec<u32> {
+        let hit = self.marks.iter_mut().filter(|mark| mark.hit == Hit::Now);
+        hit.map(|mark| {
+            mark.hit = Hit::Done;
+            mark.place
+        })
+        .collect()
+    }
+
     /// `hmap` or `swiss`.
     pub fn implementation(&self, program: usize) -> &'static str {
         let program = self.programs.get(program);
@@ -81,11 +128,17 @@ impl Structure {
         spaces: &Spaces,
     ) -> Option<String> {
         let binary = &self.programs.get(program)?.binary;
-        let vma = spaces.place(tgid, address).vma?;
-        let svma =
-            binary.svma_of_file_offset(address.checked_sub(vma.start)?.checked_add(vma.offset)?)?;
-        // A type made at run time lies in memory that shows no file.
-        vma.name().filter(|name| name.starts_with('/'))?;
+        let svma = match spaces.place(tgid, address).vma {
+            // A type made at run time lies in memory that shows no file.
+            Some(vma) => {
+                vma.name().filter(|name| name.starts_with('/'))?;
+                let offset = address.checked_sub(vma.start)?.checked_add(vma.offset)?;
+                binary.svma_of_file_offset(offset)?
+            }
+            // The replay has holes; a program that is not position-independent lies where it says.
+            None if !binary.facts().pie => address,
+            None => return None,
+        };
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }
@@ -258,6 +311,33 @@ impl Probes {
     /// Some program is probed.
     pub fn any(&self) -> bool {
         !self.told.is_empty()
+    }
+
+    /// A binary that is no Go program; its index.
+    ///
+    /// # Errors
+    /// There are too many, or no probe can be had at all.
+    pub fn stranger(&mut self, object: &mut Object, none: Goroutines) -> Result<u32, String> {
+        let uprobes = self.uprobes.as_mut().ok_or_else(|| self.notes.join("; "))?;
+        uprobes.binary(object, none).map_err(|why| why.to_string())
+    }
+
+    /// Probes one place; its index.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn one(&mut self, object: &mut Object, path: &Path, wanted: Wanted) -> Result<u32, String> {
+        let uprobes = self.uprobes.as_mut().ok_or_else(|| self.notes.join("; "))?;
+        uprobes
+            .attach(object, path, &[wanted])
+            .map_err(|why| why.to_string())
+    }
+
+    /// Takes off what was attached from this place on.
+    pub fn release(&mut self, place: u32) {
+        if let Some(uprobes) = &mut self.uprobes {
+            uprobes.release(place);
+        }
     }
 
     /// Detaches everything.

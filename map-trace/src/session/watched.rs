@@ -2,11 +2,14 @@
 
 use map_trace_common::range::{MAX_RANGES, Range};
 
+use super::memory_facts;
 use super::settings::{Place, Watch, WatchRange};
 use crate::binary::Binary;
 use crate::error::{Error, Result};
+use crate::model::Address;
 use crate::model::event::EventKind;
 use crate::model::vma::VmaKind;
+use crate::model::watched::{Looked, MemoryFacts, WatchedMemory};
 
 const PAGE: u64 = 4096;
 
@@ -17,16 +20,99 @@ pub struct Found {
     /// Address in the process.
     pub address: u64,
     pub length: u64,
+    /// What the kernel said of it.
+    pub seen: Vec<MemoryFacts>,
+    /// When the program unmapped a page of it, time since the start.
+    pub unmapped_ns: Option<u64>,
+}
+
+impl Found {
+    const fn new(name: String, address: u64, length: u64) -> Self {
+        Self {
+            name,
+            address,
+            length,
+            seen: Vec::new(),
+            unmapped_ns: None,
+        }
+    }
+
+    /// It was looked at and nothing was mapped there.
+    fn is_unseen(&self) -> bool {
+        !self.seen.is_empty() && self.seen.iter().all(|facts| facts.mapping.is_none())
+    }
+
+    fn into_memory(self, pid: u32) -> WatchedMemory {
+        WatchedMemory {
+            name: self.name,
+            pid,
+            address: Address(self.address),
+            length: self.length,
+            seen: self.seen,
+            unmapped_ns: self.unmapped_ns,
+            pte: None,
+        }
+    }
 }
 
 /// Everything watched in a session.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
+    /// The process whose memory the names and addresses were found in.
+    pub pid: u32,
     pub ranges: Vec<Found>,
     pub words: Vec<Found>,
+    /// Memory that was not mapped when watching began was looked at again.
+    looked_again: bool,
 }
 
 impl Watched {
+    /// Asks the kernel about everything that is watched.
+    pub fn look(&mut self, when: Looked) {
+        let addresses: Vec<u64> = self.all().map(|found| found.address).collect();
+        if addresses.is_empty() {
+            return;
+        }
+        let facts = memory_facts::read(self.pid, &addresses, when).unwrap_or_default();
+        for (found, facts) in self.all().zip(facts) {
+            if when != Looked::FirstEvent || found.is_unseen() {
+                found.seen.push(facts);
+            }
+        }
+    }
+
+    /// At the first event of watched memory: once more, if some was not mapped before.
+    pub fn look_again(&mut self) {
+        if !self.looked_again && self.all().any(|found| found.is_unseen()) {
+            self.look(Looked::FirstEvent);
+        }
+        self.looked_again = true;
+    }
+
+    /// Pages were unmapped, from `start` on, up to `end`.
+    pub fn unmap(&mut self, pid: u32, (start, end): (u64, u64), time_ns: u64) {
+        if pid != self.pid {
+            return;
+        }
+        for found in self.all() {
+            let last = found.address.saturating_add(found.length.max(1) - 1);
+            if found.address < end && start <= last {
+                found.unmapped_ns.get_or_insert(time_ns);
+            }
+        }
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Found> {
+        self.words.iter_mut().chain(&mut self.ranges)
+    }
+
+    /// For the footer.
+    pub fn into_memory(self) -> Vec<WatchedMemory> {
+        let pid = self.pid;
+        let all = self.words.into_iter().chain(self.ranges);
+        all.map(|found| found.into_memory(pid)).collect()
+    }
+
     /// The name of what an event of this kind with this code (a range's index) concerns.
     pub fn name(&self, kind: EventKind, code: u64) -> Option<String> {
         let index = usize::try_from(code).ok()?;
@@ -92,47 +178,39 @@ fn symbol(binary: &Binary, name: &str, bias: u64) -> Result<(u64, u64)> {
 /// # Errors
 /// 2 for a symbol that does not exist or is not one.
 pub fn resolve(
-    binary: &Binary,
-    bias: u64,
+    pid: u32,
+    (binary, bias): (&Binary, u64),
     ranges: &[WatchRange],
     words: &[Watch],
 ) -> Result<Watched> {
-    let mut watched = Watched::default();
+    let mut watched = Watched {
+        pid,
+        ..Watched::default()
+    };
     for range in ranges {
         watched.ranges.push(match range {
-            WatchRange::Addresses { start, end } => Found {
-                name: format!("{start}-{end}"),
-                address: start.0,
-                length: end.0 - start.0,
-            },
+            WatchRange::Addresses { start, end } => {
+                Found::new(format!("{start}-{end}"), start.0, end.0 - start.0)
+            }
             WatchRange::Symbol { name, length } => {
                 let (address, size) = symbol(binary, name, bias)?;
-                Found {
-                    name: name.clone(),
-                    address,
-                    length: length.unwrap_or(size),
-                }
+                Found::new(name.clone(), address, length.unwrap_or(size))
             }
         });
     }
     for word in words {
         watched.words.push(match &word.place {
-            Place::Address(address) => Found {
-                name: address.to_string(),
-                address: address.0,
-                length: u64::from(word.length.unwrap_or(8)),
-            },
+            Place::Address(address) => {
+                let length = u64::from(word.length.unwrap_or(8));
+                Found::new(address.to_string(), address.0, length)
+            }
             Place::Symbol(name) => {
                 let (address, size) = symbol(binary, name, bias)?;
                 let fits = [8, 4, 2, 1]
                     .into_iter()
                     .find(|&n| n <= size && address % n == 0);
                 let length = word.length.map_or(fits.unwrap_or(1), u64::from);
-                Found {
-                    name: name.clone(),
-                    address,
-                    length,
-                }
+                Found::new(name.clone(), address, length)
             }
         });
     }

@@ -19,7 +19,7 @@ use crate::model::TraceLine;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 
 /// Values of `type` that [`TraceLine`] knows.
-pub const LINE_TYPES: [&str; 19] = [
+pub const LINE_TYPES: [&str; 23] = [
     "header",
     "string",
     "stack",
@@ -37,6 +37,10 @@ pub const LINE_TYPES: [&str; 19] = [
     "exit",
     "pte_sample",
     "watch_hit",
+    "map_make",
+    "map_grow",
+    "iteration",
+    "mark",
     "aggregate",
     "footer",
 ];

@@ -323,6 +323,7 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
                 on: None,
                 duration_ns,
                 durations,
+                undone: durations / 2,
                 context,
             }))
         })

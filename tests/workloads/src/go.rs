@@ -91,6 +91,10 @@ pub enum Flavour {
     Pie,
     /// By the C linker (`-linkmode=external`), as programs with C code are.
     External,
+    /// With no optimisation, as for a debugger (`-gcflags "all=-N -l"`).
+    Unoptimised,
+    /// With the race detector, which is C code in Go's own text (`-race`).
+    Race,
 }
 
 impl From<Strip> for Flavour {
@@ -110,6 +114,8 @@ impl Flavour {
             Self::Stripped => "-stripped",
             Self::Pie => "-pie",
             Self::External => "-external",
+            Self::Unoptimised => "-unoptimised",
+            Self::Race => "-race",
         }
     }
 
@@ -126,6 +132,12 @@ impl Flavour {
                 command
                     .args(["-ldflags", "-linkmode=external"])
                     .env("CGO_ENABLED", "1");
+            }
+            Self::Unoptimised => {
+                command.args(["-gcflags", "all=-N -l"]);
+            }
+            Self::Race => {
+                command.arg("-race").env("CGO_ENABLED", "1");
             }
         }
     }

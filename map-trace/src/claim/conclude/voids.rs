@@ -16,7 +16,10 @@ pub(super) fn voids(claim: &Claim, trace: &Trace<'_>) -> Vec<String> {
     }
     let rule = &claim.rule;
     let mut voids = incomplete(trace.summary);
-    voids.extend(trace.part.void());
+    voids.extend(trace.open.clone());
+    if trace.part && !claim.needs.operations.is_empty() {
+        voids.push("operations are not counted for a part of the run".to_owned());
+    }
     if rule.event.kind().is_none() {
         voids.push(format!(
             "this version of map-trace does not read {} events",

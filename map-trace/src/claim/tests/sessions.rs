@@ -128,6 +128,7 @@ pub fn group(kind: EventKind, operation: Operation, count: u64) -> AggregateLine
         on: None,
         duration_ns: 0,
         durations: 0,
+        undone: 0,
         context: context(operation, Some(MAIN)),
     }
 }
@@ -331,7 +332,7 @@ pub fn judge_text(lines: &[String], claims: Vec<Claim>) -> Vec<Judged> {
     let mut reader = TraceReader::new(Cursor::new(text.into_bytes())).unwrap();
     let setup = Setup {
         claims,
-        ..Setup::default()
+        regions: Vec::new(),
     };
     judge_trace(&mut reader, setup).unwrap().claims
 }

@@ -1,4 +1,4 @@
-//! Maps of libstdc++ and abseil. Names are plain (without template arguments and parameters). In
+//! Maps of libstdc++. Names are plain (without template arguments and parameters). In
 //! optimised programs most of these exist only inlined, so debug information is needed.
 
 use super::Table;

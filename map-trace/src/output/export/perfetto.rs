@@ -181,6 +181,14 @@ fn entry(line: &TraceLine) -> Option<Entry> {
                 &event.context,
             ),
         },
+        TraceLine::Mark(event) => Entry {
+            name: format!("first entry into {}", event.symbol),
+            start_ns: event.time_ns,
+            duration_ns: None,
+            pid: event.pid,
+            tid: event.tid,
+            facts: json!({}),
+        },
         TraceLine::Header(_)
         | TraceLine::String(_)
         | TraceLine::Stack(_)

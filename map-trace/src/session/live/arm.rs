@@ -12,6 +12,7 @@ use crate::maps::pattern::Glob;
 use crate::maps::{Tables, user};
 use crate::model::Operation;
 use crate::model::header::{HeaderLine, Probe, TRACE_SCHEMA};
+use crate::model::watched::Looked;
 use crate::session::clock::{self, now_ns};
 use crate::session::controls::Controls;
 use crate::session::instrument::{Instrument, Wishes};
@@ -62,6 +63,7 @@ impl<'a> Session<'a> {
         let _without = wait::become_subreaper();
         let mut structure = Structure::default();
         subject.probe(&mut instrument, &mut structure);
+        subject.mark(&settings.window.symbols(), &mut instrument, &mut structure)?;
         instrument.probes.census.running = true;
         let start_ns = now_ns();
         let header = HeaderLine {
@@ -81,9 +83,8 @@ impl<'a> Session<'a> {
         let claims = Setup {
             claims: settings.claims.clone(),
             regions: Vec::new(),
-            part: settings.part.clone(),
         };
-        let recorder = Recording::begin(&header, file, claims);
+        let recorder = Recording::begin(&header, file, claims).within(settings.window.clone());
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
         pipeline.structure = structure;
@@ -129,7 +130,9 @@ impl Session<'_> {
         let what = "cannot watch memory";
         let (binary, bias) = watched::executable(pid)?;
         let settings = self.settings;
-        let watched = watched::resolve(&binary, bias, &settings.watch_ranges, &settings.watch)?;
+        let place = (&binary, bias);
+        let mut watched = watched::resolve(pid, place, &settings.watch_ranges, &settings.watch)?;
+        watched.look(Looked::Armed);
         let object = &mut self.instrument.object;
         let programs = &mut self.events.programs;
         perf_programs::set_ranges(object, &watched.kernel_ranges(), 0)

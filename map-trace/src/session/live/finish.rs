@@ -5,6 +5,7 @@ use super::watch::End;
 use crate::error::{Error, Result};
 use crate::kernel::totals;
 use crate::model::summary::{RusageWitness, Status};
+use crate::model::watched::Looked;
 use crate::session::clock::now_ns;
 use crate::session::footer::{self, Ending};
 use crate::session::{ProgramStatus, RunOutcome, aggregates};
@@ -32,6 +33,9 @@ impl Session<'_> {
             Some(_) => self.lost_mappings,
             None => u64::MAX,
         };
+        if waited.is_none() {
+            self.pipeline.watched.look(Looked::End);
+        }
         let mut finished = self.pipeline.finish();
         let groups = totals::aggregates(&self.instrument.object)
             .map_err(|why| Error::failed("cannot read the aggregates", why))?;
@@ -64,7 +68,9 @@ impl Session<'_> {
             executables: finished.executables,
             calibration: self.instrument.recheck(),
             controls: self.proven.controls,
+            controls_ns: self.proven.duration_ns,
             regions: finished.stacks.region_sizes(),
+            watched: finished.watched.into_memory(),
             stopped_early,
             undecodable: finished.trouble.undecodable,
             unattributed: finished.trouble.unattributed + held_back,

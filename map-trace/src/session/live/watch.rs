@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Session;
 use crate::error::{Error, Result};
+use crate::kernel::side_band_record::SideBandRecord;
 use crate::session::clock::now_ns;
 use crate::session::instrument::Instrument;
 use crate::session::order::SLACK_NS;
@@ -18,8 +19,16 @@ use crate::target::wait::Waited;
 
 /// Telling what was read took so long that the program is elsewhere by now.
 const LATE_NS: u64 = 100_000_000;
-/// How often ring and side band are read: 8 MiB of ring hold what ten CPUs can fault in this time.
+/// How often the side band is read and the ring looked at: beyond [`PUMP_BYTES`] it holds what eight CPUs
+/// can fault in this time.
 const TICK: Duration = Duration::from_millis(10);
+/// Fill at which the ring is read. The reading and what follows take CPU time from the program, so they wait
+/// until there is something to do; a short program is told after its end.
+const PUMP_BYTES: usize = 1 << 20;
+/// Age at which the ring is read however little is in it.
+const PUMP_AFTER: Duration = Duration::from_millis(250);
+/// The same once the program has ended and only its children run: the last one's end is to be seen soon.
+const PUMP_SOON: Duration = Duration::from_millis(50);
 /// How long an interrupted program gets to end, since Ctrl-C reaches it too.
 const GRACE: Duration = Duration::from_millis(300);
 /// How often processes thought alive are looked for.
@@ -70,13 +79,16 @@ impl Session<'_> {
             .duration
             .map(|duration| Instant::now() + duration);
         let mut roll_call = Instant::now();
+        let mut pumped = Instant::now();
         let mut ended: Option<Waited> = None;
         loop {
+            let mut now = false;
             tokio::select! {
                 _ = ticks.tick() => {}
                 ready = readable(pidfd.as_ref()), if ended.is_none() && pidfd.is_some() => {
                     ready.map_err(failed)?;
                     ended = try_wait(&mut running)?;
+                    now = ended.is_some();
                     if let (Some(pid), Some(_)) = (self.pid, &ended) {
                         self.pipeline.bury(pid);
                     }
@@ -84,7 +96,17 @@ impl Session<'_> {
                 _ = stops.interrupt.recv() => return self.stopped("SIGINT", running, ended).await,
                 _ = stops.terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
             }
+            now |= self.drain_side_band();
+            let patience = if ended.is_some() {
+                PUMP_SOON
+            } else {
+                PUMP_AFTER
+            };
+            if !(now || pumped.elapsed() >= patience || self.presses()) {
+                continue;
+            }
             self.pump();
+            pumped = Instant::now();
             if roll_call.elapsed() >= ROLL_CALL {
                 self.call_roll();
                 roll_call = Instant::now();
@@ -130,6 +152,9 @@ impl Session<'_> {
         self.drain();
         self.probe_new();
         self.pipeline.release(now.saturating_sub(SLACK_NS));
+        for place in self.pipeline.structure.take_hits() {
+            self.instrument.probes.release(place);
+        }
         // What was true long ago is not worth looking at.
         let late = now_ns().saturating_sub(now) > LATE_NS;
         if let Some(sampler) = self.sampler.as_mut().filter(|_| !late) {
@@ -158,10 +183,8 @@ impl Session<'_> {
         instrument
             .ring
             .drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
+        self.drain_side_band();
         if let Some(side_band) = &mut self.events.side_band {
-            for record in side_band.drain().records {
-                self.pipeline.accept_side_band(record);
-            }
             // A replay with holes is worth nothing until the next exec.
             let lost = side_band.lost().unwrap_or(u64::MAX);
             if lost > self.lost_mappings {
@@ -169,6 +192,28 @@ impl Session<'_> {
                 self.pipeline.spaces.lose_all();
             }
         }
+    }
+
+    /// Takes what the side band holds; true when a process is another program now, which has to be probed soon.
+    fn drain_side_band(&mut self) -> bool {
+        let mut executed = false;
+        if let Some(side_band) = &mut self.events.side_band {
+            for record in side_band.drain().records {
+                executed |= matches!(record, SideBandRecord::Exec(_));
+                self.pipeline.accept_side_band(record);
+            }
+        }
+        executed
+    }
+
+    /// Whether the ring has to be read now.
+    fn presses(&self) -> bool {
+        self.settings.limits.max_events.is_some()
+            || self
+                .instrument
+                .ring
+                .fill()
+                .is_none_or(|bytes| bytes >= PUMP_BYTES)
     }
 
     /// Forgets processes whose end was not seen, so that the recording can end.

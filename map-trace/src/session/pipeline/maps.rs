@@ -7,14 +7,15 @@ use crate::binary::MapImplementation;
 use crate::maps::registry::{Change, Header, Part, Range};
 use crate::maps::structure::Role;
 use crate::model::event::{
-    Context, IterationEvent, MapEvent, MapRange, MemoryCallEvent, PageFaultEvent, TraceLine,
+    Context, IterationEvent, MapEvent, MapRange, MarkEvent, MemoryCallEvent, PageFaultEvent,
+    TraceLine,
 };
 use crate::model::{Address, Operation};
 use crate::session::structure::Told;
 
 /// Faults that wait at most, of a goroutine, and goroutines that have some.
 const MAX_PARKED: usize = 512;
-/// What memory is on that a map has left and the runtime gives back.
+/// Memory that nothing lives in, which the runtime gives back: perhaps some that a map has left.
 const FREED: &str = "freed";
 /// Ranges told in one line at most.
 const MAX_RANGES: usize = 64;
@@ -25,6 +26,15 @@ impl Pipeline {
     pub(super) fn map_operation(&mut self, record: &MapOperationRecord) {
         let header = record.header;
         self.settle(header.tid, None);
+        if let Some(symbol) = self.structure.entered(record.place) {
+            let line = TraceLine::Mark(MarkEvent {
+                time_ns: self.time(&header),
+                pid: header.tgid,
+                tid: header.tid,
+                symbol,
+            });
+            return self.recorder.record(&line);
+        }
         let Some(told) = self.structure.read(record) else {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
             return;
@@ -126,8 +136,8 @@ impl Pipeline {
         let (start, length) = (event.address.0, event.length);
         let removes = matches!(record.header.kind, kind::MMAP | kind::MUNMAP) && record.result >= 0;
         if self.stacks.frees(record.header.stack) {
-            let was_map = self.structure.registry.freed(tgid, start, length);
-            event.on = was_map.then(|| FREED.to_owned());
+            let _was_a_maps = self.structure.registry.freed(tgid, start, length);
+            event.on = Some(FREED.to_owned());
             return;
         }
         event.on = self.on(tgid, start, length, &mut event.context);

@@ -37,6 +37,7 @@ impl Pipeline {
             return;
         };
         let unstable = header.flags & flag::PTE_UNSTABLE != 0;
+        self.watched.look_again();
         let line = TraceLine::PteSample(Box::new(PteSampleEvent {
             time_ns: self.time(&header),
             pid: header.tgid,
@@ -59,6 +60,7 @@ impl Pipeline {
     pub(super) fn watch_hit(&mut self, record: &WatchHitRecord) {
         let header = record.header;
         let context = self.context(&header);
+        self.watched.look_again();
         let line = TraceLine::WatchHit(Box::new(WatchHitEvent {
             time_ns: self.time(&header),
             pid: header.tgid,
@@ -73,7 +75,6 @@ impl Pipeline {
 
     pub(super) fn page_fault(&mut self, record: PageFaultRecord) {
         let header = record.header;
-        self.faults.again(&record);
         self.settle(header.tid, None);
         let mut context = self.context(&header);
         let on = self.on(header.tgid, record.address, 1, &mut context);
@@ -94,6 +95,10 @@ impl Pipeline {
         let old_prot = self.entered.remove(&header.tid).flatten();
         if let Some(call) = calls::mapping_call(record) {
             self.spaces.call(header.tgid, &call);
+            if let Some(range) = calls::unmapped(record) {
+                let time_ns = record.exit_ns.saturating_sub(self.start_ns);
+                self.watched.unmap(header.tgid, range, time_ns);
+            }
             self.returned.note(record);
         }
         let around = calls::Around {

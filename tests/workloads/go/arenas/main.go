@@ -17,8 +17,8 @@ import (
 
 const (
 	entries = 50000
-	arenas  = 4
-	blocks  = 12
+	arenas  = 1
+	blocks  = 9
 )
 
 type block [1 << 20]byte

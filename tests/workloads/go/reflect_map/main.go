@@ -47,6 +47,13 @@ func phaseSet(small *uint64, large *wide, face *any) {
 	reflect.ValueOf(face).Elem().Set(reflect.ValueOf("five"))
 }
 
+// phaseUnsafeAddr has UnsafeAddr's code inlined.
+//
+//go:noinline
+func phaseUnsafeAddr(value reflect.Value) uintptr {
+	return value.UnsafeAddr()
+}
+
 func main() {
 	m := make(map[uint64]uint64)
 	value := reflect.ValueOf(m)
@@ -59,7 +66,7 @@ func main() {
 	var face any
 	phaseSet(&small, &large, &face)
 	fmt.Printf("small_set=%t\nlarge_set=%t\ninterface_set=%t\n", small == 5, large.words[0] == 5, face == "five")
-	address := reflect.ValueOf(&small).Elem().UnsafeAddr()
+	address := phaseUnsafeAddr(reflect.ValueOf(&small).Elem())
 	fmt.Printf("unsafe_addr_kind=%s\nunsafe_addr_right=%t\n", reflect.TypeOf(address), address == uintptr(unsafe.Pointer(&small)))
 	kind := reflect.TypeOf(value)
 	_, pointer := kind.FieldByName("ptr")
