@@ -1,11 +1,5 @@
 //! Memory that is watched: entries sampled on a timer, words under a debug register, durations of faults.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests: a failure here is a failed test"
-)]
-
 use std::process::Command;
 
 use map_trace::model::event::{PteSampleEvent, TraceLine, WatchHitEvent};
