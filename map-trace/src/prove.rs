@@ -21,7 +21,10 @@ use crate::claim::proof::{PROOF_SCHEMA, Proof, ProofToolchain};
 use crate::error::{Error, Result};
 use crate::kernel::{host, privilege};
 use crate::maps::pattern::Glob;
+use crate::model::summary::Summary;
+use crate::trace::OutputFile;
 use plan::Plan;
+use run::Runs;
 use workspace::Workspace;
 
 /// What `prove` is told.
@@ -41,11 +44,15 @@ pub struct ProveSettings {
     pub jobs: usize,
 }
 
-/// Runs the experiments and judges the claims. `tell` is told what is being done.
+/// Runs the experiments and judges the claims. `document` is a summary as a file; `tell` is told what is being done.
 ///
 /// # Errors
 /// map-trace itself failed, or was interrupted. A program that cannot be built or run leaves claims open instead.
-pub fn prove(settings: &ProveSettings, tell: &mut dyn FnMut(&str)) -> Result<Proof> {
+pub fn prove(
+    settings: &ProveSettings,
+    document: &dyn Fn(&Summary) -> Vec<u8>,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Proof> {
     let start = Instant::now();
     let started = crate::session::utc_now();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -65,6 +72,9 @@ pub fn prove(settings: &ProveSettings, tell: &mut dyn FnMut(&str)) -> Result<Pro
         tell,
     );
     let runs = run::all(&catalogue, &plan, &toolchains, &built, &workspace, tell)?;
+    if workspace.kept {
+        keep_summaries(&runs, &catalogue, &toolchains, &workspace, document)?;
+    }
     tell("judging");
     let mut judge = judge::Judge::new(&catalogue, &toolchains, &built, &runs, &workspace);
     let claims = judge.claims();
@@ -93,6 +103,26 @@ pub fn prove(settings: &ProveSettings, tell: &mut dyn FnMut(&str)) -> Result<Pro
         counterfactuals,
         notes,
     })
+}
+
+/// Writes the summary of every recorded run beside its trace.
+fn keep_summaries(
+    runs: &Runs,
+    catalogue: &Catalogue,
+    toolchains: &[GoToolchain],
+    workspace: &Workspace,
+    document: &dyn Fn(&Summary) -> Vec<u8>,
+) -> Result<()> {
+    for (id, ran) in &runs.0 {
+        let Some(summary) = &ran.summary else {
+            continue;
+        };
+        let go = id.go.map(|go| toolchains[go].version.to_string());
+        let name = &catalogue.experiments[id.experiment].name;
+        let path = workspace.file(go.as_deref(), name, ".summary.json");
+        OutputFile::create(&path)?.fill(&document(summary))?;
+    }
+    Ok(())
 }
 
 /// Keeps the claims asked for.

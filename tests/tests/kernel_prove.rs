@@ -92,6 +92,22 @@ fn claims_are_judged_for_both_kinds_of_maps_and_turn_round_on_saboteurs() {
     for name in ["verdicts.json", "report.md"] {
         assert!(folder.path().join(name).is_file(), "{name}");
     }
+    every_kept_trace_has_its_summary(folder.path());
+}
+
+fn every_kept_trace_has_its_summary(folder: &Path) {
+    let mut traces = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(run) = path.to_str().unwrap().strip_suffix(".jsonl.zst") else {
+            continue;
+        };
+        traces += 1;
+        let text = fs::read_to_string(format!("{run}.summary.json")).unwrap();
+        let summary: Value = serde_json::from_str(&text).unwrap();
+        assert!(summary["loss"]["counted"].as_u64().unwrap() > 0, "{run}");
+    }
+    assert!(traces >= 4, "{traces} traces");
 }
 
 /// The kept trace of a saboteur, judged again by its rule.

@@ -22,6 +22,7 @@ use crate::claim::catalogue;
 use crate::claim::proof::Proof;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
+use crate::output::json;
 use crate::output::prove::FORMATS;
 use crate::prove::{self, ProveSettings};
 use crate::trace::OutputFile;
@@ -99,7 +100,7 @@ impl ProveArgs {
             jobs: self.jobs,
         };
         let bar = progress(!self.no_progress && io::stderr().is_terminal());
-        let done = prove::prove(&settings, &mut |what| {
+        let done = prove::prove(&settings, &json::document, &mut |what| {
             if let Some(bar) = &bar {
                 bar.set_message(format!("map-trace: {what}"));
                 bar.tick();

@@ -22,7 +22,7 @@ use crate::model::signal;
 use crate::model::summary::{self, Status, Summary};
 use crate::session::settings::{
     Detail, Level, ProgramSettings, RecordSettings, Region, RunSettings, ScreenSettings,
-    StopSettings, StreamFiles, SummaryPlace, User,
+    StopSettings, StreamFiles, User,
 };
 use crate::session::{self, RunOutcome, places};
 
@@ -201,7 +201,6 @@ fn record_settings(
     let regions = experiment.distinct_regions();
     Ok(RecordSettings {
         output: keep.then(|| place(".jsonl.zst")),
-        summary: keep.then(|| SummaryPlace::File(place(".summary.json"))),
         claims,
         regions: regions
             .map(|(name, pattern)| Region {
