@@ -16,12 +16,15 @@ extern "C" fn probed(n: u64) -> u64 {
 /// Where the function is in the file of this very program.
 fn file_offset(address: u64) -> u64 {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let vmas = crate::space::parse_maps(&maps).unwrap();
-    let vma = vmas
-        .iter()
-        .find(|vma| (vma.start..vma.end).contains(&address))
-        .unwrap();
-    address - vma.start + vma.offset
+    let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    let vmas = maps.lines().map(|line| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next().unwrap().split_once('-').unwrap();
+        (hex(start)..hex(end), hex(words.nth(1).unwrap()))
+    });
+    let mut around = vmas.filter(|(vma, _)| vma.contains(&address));
+    let (vma, offset) = around.next().unwrap();
+    address - vma.start + offset
 }
 
 fn counted(object: &Object) -> u64 {
