@@ -292,6 +292,8 @@ impl Fold {
             watched: self.samples.watched(footer.watched),
             pte: self.samples.finish(),
             controls: footer.controls,
+            census: footer.census,
+            not_counted: footer.not_counted,
             claims: footer.claims,
             cut_short,
             stopped_early: footer.stopped_early,

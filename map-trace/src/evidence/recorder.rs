@@ -64,6 +64,8 @@ impl<W: Write> Recorder<W> {
         let mut summary = self.fold.finish();
         footer.claims = judge(&summary);
         summary.claims.clone_from(&footer.claims);
+        // Whether the witnesses agree is decided by all lines; who reads the footer alone is to see it, too.
+        footer.witnesses.clone_from(&summary.witnesses);
         Recorded {
             saved: self.writer.map(|writer| writer.finish(&footer)),
             summary,

@@ -229,6 +229,12 @@ pub struct Summary {
     /// Memory that the user asked about.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub watched: Vec<super::watched::WatchedMemory>,
+    /// What counting operations saw of the maps, by the operation's word.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub census: BTreeMap<String, CensusRow>,
+    /// Operations that were not counted, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_counted: Vec<String>,
     pub controls: Vec<Control>,
     pub claims: Vec<Claim>,
     /// The trace this was made from had no footer: it was cut short.
