@@ -189,7 +189,14 @@ fn a_program_that_unmaps_what_is_watched_is_said_to() {
         .collect();
     assert!(!after.is_empty());
     assert!(after.iter().all(|sample| !sample.pte.present));
-    let first = samples(&traced)
+    // Nor is it evidence of anything: it stands in the trace and in no count.
+    assert!(after.iter().all(|sample| sample.mapped == Some(false)));
+    let samples = samples(&traced);
+    let void = samples.iter().filter(|one| one.mapped == Some(false));
+    let counted = samples.len() - void.count();
+    assert_eq!(traced.summary.pte.total.samples, counted as u64);
+    assert!(counted > 0);
+    let first = samples
         .into_iter()
         .filter(|sample| sample.address.0 < gone && sample.time_ns > unmapped);
     assert!(first.filter(|sample| sample.pte.present).count() > 0);

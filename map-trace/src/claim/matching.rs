@@ -105,6 +105,8 @@ impl<'a> EventView<'a> {
             TraceLine::Fork(event) => (EventKind::Fork, event.pid, None),
             TraceLine::Exec(event) => (EventKind::Exec, event.pid, None),
             TraceLine::Exit(event) => (EventKind::Exit, event.pid, None),
+            // Of memory that was not there nothing can be said.
+            TraceLine::PteSample(event) if event.mapped == Some(false) => return None,
             TraceLine::PteSample(event) => (EventKind::PteSample, event.pid, Some(&event.context)),
             TraceLine::WatchHit(event) => (EventKind::WatchHit, event.pid, Some(&event.context)),
             TraceLine::MapMake(event) => (EventKind::MapMake, event.pid, Some(&event.context)),

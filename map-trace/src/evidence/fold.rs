@@ -136,8 +136,10 @@ impl Fold {
 
     fn pte_sample(&mut self, event: &PteSampleEvent) {
         self.moment(EventKind::PteSample, &event.context, event.time_ns);
-        self.samples.add(&event.pte, &event.context, 1);
-        self.samples.last(event);
+        if event.mapped != Some(false) {
+            self.samples.add(&event.pte, &event.context, 1);
+            self.samples.last(event);
+        }
     }
 
     /// An event without a duration.

@@ -296,6 +296,10 @@ pub struct PteSampleEvent {
     pub address: Address,
     /// The watched range, as it was asked for.
     pub on: Option<String>,
+    /// False: nothing was mapped there at that moment, and the entry is evidence of nothing. Left out when it is
+    /// not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped: Option<bool>,
     /// The entry; its fields stand beside the others.
     #[serde(flatten)]
     pub pte: Pte,

@@ -38,6 +38,7 @@ impl Pipeline {
         };
         let unstable = header.flags & flag::PTE_UNSTABLE != 0;
         self.watched.look_again();
+        let place = self.spaces.place(header.tgid, record.address);
         let line = TraceLine::PteSample(Box::new(PteSampleEvent {
             time_ns: self.time(&header),
             pid: header.tgid,
@@ -51,6 +52,7 @@ impl Pipeline {
                     &mut context,
                 )
                 .or_else(|| self.watched.name(EventKind::PteSample, record.range.into())),
+            mapped: place.certain.then_some(place.vma.is_some()),
             pte: Pte::decode(record.pte, level, unstable, &self.ptes),
             context,
         }));
