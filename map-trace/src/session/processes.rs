@@ -1,6 +1,6 @@
 //! Whom a session follows: a child that has not started yet, or processes that run already.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::kernel::counters::{Counters, Inherit};
@@ -96,6 +96,14 @@ impl Subject<'_> {
                 }
                 Ok(targets)
             }
+        }
+    }
+
+    /// The program that is about to run.
+    pub fn program(&self) -> Option<&Path> {
+        match self {
+            Self::Child { program, .. } => Some(program),
+            Self::Running(_) => None,
         }
     }
 

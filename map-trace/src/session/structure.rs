@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 
 use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
@@ -154,9 +155,56 @@ struct Looked {
     binary: Option<u32>,
 }
 
+/// A Go program that was read, and where it is to be probed.
+type Planned = (Binary, Result<Plan, String>);
+
+/// Reads a program's file; none when it is not of Go.
+fn read(path: &Path) -> Option<Planned> {
+    let binary = Binary::open(path).ok()?;
+    binary.facts().go_version.as_ref()?;
+    let plan = structure::plan(&binary);
+    Some((binary, plan))
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+/// A file that is read while the kernel is still being made ready: both take tens of milliseconds.
+pub struct Ahead {
+    identity: (u64, u64),
+    reading: JoinHandle<Option<Planned>>,
+}
+
+impl Ahead {
+    /// Begins to read; none when the file is not there or no thread can be had.
+    pub fn begin(path: &Path) -> Option<Self> {
+        let identity = identity(path)?;
+        let path = path.to_owned();
+        let reading = Builder::new().spawn(move || read(&path)).ok()?;
+        Some(Self { identity, reading })
+    }
+}
+
+/// Probes that are being taken off.
+#[derive(Default)]
+pub struct Detaching(Option<JoinHandle<()>>);
+
+impl Detaching {
+    /// Waits until the last of them is off.
+    pub fn wait(self) {
+        if let Some(detaching) = self.0 {
+            let _panicked = detaching.join();
+        }
+    }
+}
+
 /// The kernel's half.
 pub struct Probes {
     uprobes: Option<Uprobes>,
+    /// The program, read ahead.
+    pub ahead: Option<Ahead>,
     looked: Vec<Looked>,
     /// What was attached.
     pub told: Vec<Probe>,
@@ -174,6 +222,7 @@ impl Probes {
         };
         Self {
             uprobes,
+            ahead: None,
             looked: Vec::new(),
             told: Vec::new(),
             notes,
@@ -188,8 +237,7 @@ impl Probes {
         path: &Path,
         structure: &mut Structure,
     ) -> Option<u32> {
-        let found = fs::metadata(path).ok()?;
-        let identity = (found.dev(), found.ino());
+        let identity = identity(path)?;
         if let Some(known) = self.looked.iter().find(|known| known.identity == identity) {
             return known.binary;
         }
@@ -215,13 +263,10 @@ impl Probes {
         name: &Path,
         structure: &mut Structure,
     ) -> Result<Option<u32>, String> {
-        let Ok(binary) = Binary::open(path) else {
+        let Some((binary, plan)) = self.read(path) else {
             return Ok(None);
         };
-        if binary.facts().go_version.is_none() {
-            return Ok(None);
-        }
-        let plan = structure::plan(&binary)?;
+        let plan = plan?;
         let shape = Shape::of(plan.implementation, &plan.layouts)
             .ok_or("the layout of its maps is not known in full")?;
         let index = self
@@ -243,6 +288,15 @@ impl Probes {
             .places
             .extend(plan.places.iter().map(|planned| (program, planned.role)));
         Ok(Some(index))
+    }
+
+    /// What was read ahead, if it is this very file; else reads it.
+    fn read(&mut self, path: &Path) -> Option<Planned> {
+        let same = |ahead: &mut Ahead| Some(ahead.identity) == identity(path);
+        match self.ahead.take_if(same).map(|ahead| ahead.reading.join()) {
+            Some(Ok(planned)) => planned,
+            Some(Err(_)) | None => read(path),
+        }
     }
 
     fn attach(
@@ -340,8 +394,10 @@ impl Probes {
         }
     }
 
-    /// Detaches everything.
-    pub fn detach(&mut self) {
-        self.uprobes = None;
+    /// Detaches everything, beside whatever is done meanwhile: the kernel waits for its processors.
+    pub fn detach(&mut self) -> Detaching {
+        let uprobes = self.uprobes.take();
+        // Without a thread they are dropped with the closure, here.
+        Detaching(Builder::new().spawn(move || drop(uprobes)).ok())
     }
 }

@@ -23,7 +23,7 @@ use crate::session::recording::Recording;
 use crate::session::sampler::Sampler;
 use crate::session::settings::{Detail, Level, RecordSettings};
 use crate::session::stacks::Stacks;
-use crate::session::structure::Structure;
+use crate::session::structure::{Ahead, Structure};
 use crate::session::{options, watched};
 use crate::target::{stop, wait};
 use crate::trace::TraceFile;
@@ -51,7 +51,9 @@ impl<'a> Session<'a> {
             stop_at_exec: watches(settings) && subject.child().is_some(),
         };
         let controls = Controls::prepare(settings.follow_forks)?;
+        let ahead = subject.program().and_then(Ahead::begin);
         let mut instrument = Instrument::prepare(wishes, &host)?;
+        instrument.probes.ahead = ahead;
         let inherit = if settings.follow_forks {
             Inherit::Children
         } else {

@@ -19,7 +19,10 @@ impl Session<'_> {
             End::Stopped(by, waited) => (Some(by), waited),
         };
         // Detached first: what a program that still runs does now is no longer counted by anyone.
-        self.instrument.probes.detach();
+        let mut detaching = self.instrument.probes.detach();
+        if stopped_early.is_some() {
+            std::mem::take(&mut detaching).wait();
+        }
         self.instrument.object.detach();
         drop(std::mem::take(&mut self.events.programs));
         let perf = self.events.read();
@@ -84,6 +87,7 @@ impl Session<'_> {
             Some(Ok(saved)) => (Some(saved), None),
             Some(Err(why)) => (None, Some(why.into())),
         };
+        detaching.wait();
         Ok(RunOutcome {
             status: status(waited.as_ref()),
             running: self.pid.filter(|_| waited.is_none()),
