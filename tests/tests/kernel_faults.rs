@@ -243,10 +243,10 @@ fn a_write_to_a_private_file_page_is_a_copy_of_it() {
 #[test]
 fn pages_that_moved_do_not_fault_again() {
     let traced = traced("mremap", &["5"]);
-    assert_eq!(
-        traced.trace.causes_in(traced.said.range()),
-        user(&[(Cause::FirstTouch, 4)])
-    );
+    let mut causes = traced.trace.causes_in(traced.said.range());
+    // Where the pages were the loader may map a library afterwards.
+    causes.remove(&(Mode::User, Cause::FileMap));
+    assert_eq!(causes, user(&[(Cause::FirstTouch, 4)]));
     assert_eq!(
         traced.trace.causes_in(traced.said.range_of("other_")),
         user(&[])
