@@ -7,7 +7,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
 };
-use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
+use aya_ebpf::programs::{BtfTracePointContext, ProbeContext, RawTracePointContext};
 
 use crate::maps::{PROCESSES, Process};
 use crate::settings::{known, setting};
@@ -202,4 +202,20 @@ fn registers_at(regs: u64) -> Registers {
 pub fn argument<C: EbpfContext>(ctx: &C, n: usize) -> u64 {
     // SAFETY: the verifier knows the context's size and refuses an index beyond it.
     unsafe { *ctx.as_ptr().cast::<u64>().add(n) }
+}
+
+/// A register of the user code that a uprobe interrupted.
+#[inline(always)]
+pub fn interrupted(ctx: &ProbeContext, offset: usize) -> u64 {
+    // SAFETY: the context is pt_regs, which the verifier lets us read up to its end.
+    unsafe { core::ptr::read_volatile(ctx.as_ptr().cast::<u8>().add(offset).cast()) }
+}
+
+/// `X86_EFLAGS_CF`, `X86_EFLAGS_ZF`.
+const CARRY_OR_ZERO: u64 = 1 | 1 << 6;
+
+/// A stack check's `jbe` is about to be taken: the function will begin anew.
+#[inline(always)]
+pub fn begins_anew(ctx: &ProbeContext) -> bool {
+    interrupted(ctx, offset_of!(PtRegs, flags)) & CARRY_OR_ZERO != 0
 }

@@ -16,9 +16,6 @@ use crate::maps::{CENSUS, CENSUS_COUNTS, Process};
 use crate::task::{self, PtRegs};
 use crate::{atomic, emit, goroutine, pagewalk};
 
-/// `X86_EFLAGS_CF`, `X86_EFLAGS_ZF`.
-const CARRY_OR_ZERO: u64 = 1 | 1 << 6;
-
 #[uprobe]
 pub fn census(ctx: ProbeContext) -> u32 {
     let pid_tgid = task::pid_tgid();
@@ -34,9 +31,7 @@ pub fn census(ctx: ProbeContext) -> u32 {
     let Some(place) = CENSUS.get(cookie as u32) else {
         return 0;
     };
-    if place.flags & flag::UNLESS_FLAGS != 0
-        && register(&ctx, offset_of!(PtRegs, flags)) & CARRY_OR_ZERO != 0
-    {
+    if place.flags & flag::UNLESS_FLAGS != 0 && task::begins_anew(&ctx) {
         return 0;
     }
     let Some(counts) = CENSUS_COUNTS.get_ptr_mut(place.operation) else {
@@ -55,21 +50,14 @@ pub fn census(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// A register of the interrupted user code.
-#[inline(always)]
-fn register(ctx: &ProbeContext, offset: usize) -> u64 {
-    // SAFETY: the context is pt_regs, which the verifier lets us read up to its end.
-    unsafe { core::ptr::read_volatile(ctx.as_ptr().cast::<u8>().add(offset).cast()) }
-}
-
 /// The map that is worked on; 0 when there is none.
 #[inline(always)]
 fn map(ctx: &ProbeContext, place: &CensusPlace) -> u64 {
     // All are loaded, then one is chosen: the verifier allows no load at an offset that was computed.
     let [ax, bx, cx] = [
-        register(ctx, offset_of!(PtRegs, ax)),
-        register(ctx, offset_of!(PtRegs, bx)),
-        register(ctx, offset_of!(PtRegs, cx)),
+        task::interrupted(ctx, offset_of!(PtRegs, ax)),
+        task::interrupted(ctx, offset_of!(PtRegs, bx)),
+        task::interrupted(ctx, offset_of!(PtRegs, cx)),
     ];
     let argument = match place.argument {
         0 => ax,

@@ -16,9 +16,6 @@ use crate::maps::{BINARIES, Cpu, MAP_OPERATION, OPENED, PLACES, Process};
 use crate::stack;
 use crate::task::{self, PtRegs, Registers};
 
-/// `X86_EFLAGS_CF`, `X86_EFLAGS_ZF`.
-const CARRY_OR_ZERO: u64 = 1 | 1 << 6;
-
 #[uprobe]
 pub fn structure(ctx: ProbeContext) -> u32 {
     let pid_tgid = task::pid_tgid();
@@ -34,9 +31,7 @@ pub fn structure(ctx: ProbeContext) -> u32 {
     let Some(place) = PLACES.get(cookie as u32) else {
         return 0;
     };
-    if place.flags & flag::UNLESS_FLAGS != 0
-        && register(&ctx, offset_of!(PtRegs, flags)) & CARRY_OR_ZERO != 0
-    {
+    if place.flags & flag::UNLESS_FLAGS != 0 && task::begins_anew(&ctx) {
         return 0;
     }
     // SAFETY: process is a map value.
@@ -56,13 +51,6 @@ pub fn structure(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// A register of the interrupted user code.
-#[inline(always)]
-fn register(ctx: &ProbeContext, offset: usize) -> u64 {
-    // SAFETY: the context is pt_regs, which the verifier lets us read up to its end.
-    unsafe { core::ptr::read_volatile(ctx.as_ptr().cast::<u8>().add(offset).cast()) }
-}
-
 #[inline(always)]
 fn hit(
     ctx: &ProbeContext,
@@ -73,14 +61,14 @@ fn hit(
     pid_tgid: u64,
 ) {
     // Go's ABIInternal keeps g in r14.
-    let g = register(ctx, offset_of!(PtRegs, r14));
+    let g = task::interrupted(ctx, offset_of!(PtRegs, r14));
     let key = stack::mix(g, pid_tgid >> 32);
     let arguments = [
-        register(ctx, offset_of!(PtRegs, ax)),
-        register(ctx, offset_of!(PtRegs, bx)),
-        register(ctx, offset_of!(PtRegs, cx)),
-        register(ctx, offset_of!(PtRegs, di)),
-        register(ctx, offset_of!(PtRegs, si)),
+        task::interrupted(ctx, offset_of!(PtRegs, ax)),
+        task::interrupted(ctx, offset_of!(PtRegs, bx)),
+        task::interrupted(ctx, offset_of!(PtRegs, cx)),
+        task::interrupted(ctx, offset_of!(PtRegs, di)),
+        task::interrupted(ctx, offset_of!(PtRegs, si)),
     ];
     if place.flags & flag::OPENS != 0 {
         let _full = OPENED.insert(&key, &arguments, 0);
@@ -113,9 +101,9 @@ fn hit(
         return;
     }
     let registers = Registers {
-        ip: register(ctx, offset_of!(PtRegs, ip)),
-        sp: register(ctx, offset_of!(PtRegs, sp)),
-        bp: register(ctx, offset_of!(PtRegs, bp)),
+        ip: task::interrupted(ctx, offset_of!(PtRegs, ip)),
+        sp: task::interrupted(ctx, offset_of!(PtRegs, sp)),
+        bp: task::interrupted(ctx, offset_of!(PtRegs, bp)),
     };
     header.stack = stack::take_at(cpu, &registers, process, place.flags & flag::INSIDE != 0);
     let size = if place.group_byte == 0 {

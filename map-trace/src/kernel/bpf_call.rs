@@ -7,9 +7,36 @@ use std::os::fd::{FromRawFd, OwnedFd};
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
 pub enum Command {
+    MapCreate = 0,
     ProgLoad = 5,
     BtfLoad = 18,
     LinkCreate = 28,
+}
+
+/// The part of `union bpf_attr` for `BPF_PROG_LOAD` up to `attach_btf_id`.
+#[repr(C)]
+#[derive(Default)]
+pub struct ProgramAttr {
+    pub kind: u32,
+    pub instructions: u32,
+    pub instruction: u64,
+    pub license: u64,
+    pub log_level: u32,
+    pub log_size: u32,
+    pub log: u64,
+    pub kernel_version: u32,
+    pub flags: u32,
+    pub name: [u8; 16],
+    pub interface: u32,
+    pub expected_attach_type: u32,
+    pub btf: u32,
+    pub func_info_size: u32,
+    pub func_info: u64,
+    pub func_info_count: u32,
+    pub line_info_size: u32,
+    pub line_info: u64,
+    pub line_info_count: u32,
+    pub attach_btf_id: u32,
 }
 
 /// Calls bpf(2).

@@ -1,14 +1,11 @@
 //! Small experiments with bpf(2): what this kernel lets us load.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 
+use super::bpf_call::{self, Command, ProgramAttr};
 use super::btf::{Btf, Kind};
 use super::uprobe_program::UPROBE_MULTI;
 
-/// `BPF_MAP_CREATE`, `BPF_PROG_LOAD` (include/uapi/linux/bpf.h).
-const MAP_CREATE: libc::c_int = 0;
-const PROG_LOAD: libc::c_int = 5;
 /// `BPF_MAP_TYPE_RINGBUF` (Linux 5.8).
 const RINGBUF: u32 = 27;
 /// `BPF_PROG_TYPE_TRACING`
@@ -41,32 +38,6 @@ struct MapAttr {
     flags: u32,
 }
 
-/// The part of `union bpf_attr` for `BPF_PROG_LOAD` up to `attach_btf_id`.
-#[repr(C)]
-#[derive(Default)]
-struct ProgramAttr {
-    kind: u32,
-    instructions: u32,
-    instruction: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    kernel_version: u32,
-    flags: u32,
-    name: [u8; 16],
-    interface: u32,
-    expected_attach_type: u32,
-    btf: u32,
-    func_info_size: u32,
-    func_info: u64,
-    func_info_count: u32,
-    line_info_size: u32,
-    line_info: u64,
-    line_info_count: u32,
-    attach_btf_id: u32,
-}
-
 /// Makes and drops the smallest ring buffer.
 ///
 /// # Errors
@@ -77,7 +48,8 @@ pub fn ring_buffer() -> io::Result<()> {
         max_entries: 4096,
         ..MapAttr::default()
     };
-    bpf(MAP_CREATE, &attr).map(drop)
+    // SAFETY: the attribute points to nothing.
+    unsafe { bpf_call::descriptor(Command::MapCreate, &attr) }.map(drop)
 }
 
 /// Loads and drops an empty program of this type.
@@ -124,19 +96,8 @@ fn load(mut attr: ProgramAttr) -> io::Result<()> {
     attr.instructions = NOTHING.len() as u32;
     attr.instruction = NOTHING.as_ptr() as u64;
     attr.license = license.as_ptr() as u64;
-    bpf(PROG_LOAD, &attr).map(drop)
-}
-
-fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<OwnedFd> {
-    let pointer = std::ptr::from_ref(attr);
-    // SAFETY: the attribute is a live prefix of union bpf_attr of the size given, and what it points to
-    // (a static program and license) outlives the call; the kernel only reads it.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, pointer, size_of::<T>()) };
-    match libc::c_int::try_from(fd) {
-        // SAFETY: a non-negative answer of these commands is a new descriptor that nobody else owns.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
-    }
+    // SAFETY: the program and the license that the attribute points to are static.
+    unsafe { bpf_call::descriptor(Command::ProgLoad, &attr) }.map(drop)
 }
 
 #[cfg(test)]

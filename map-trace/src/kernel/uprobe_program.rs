@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use aya_obj::Object as Parsed;
 use aya_obj::generated::bpf_insn;
 
-use super::bpf_call::{self, Command};
+use super::bpf_call::{self, Command, ProgramAttr};
 
 /// `BPF_PROG_TYPE_KPROBE`, which uprobes are of, too (include/uapi/linux/bpf.h).
 const KPROBE: u32 = 2;
@@ -41,29 +41,6 @@ pub struct UprobeProgram {
     btf: Option<OwnedFd>,
     /// The instructions name their descriptors.
     _maps: Vec<(String, OwnedFd)>,
-}
-
-/// The part of `union bpf_attr` for `BPF_PROG_LOAD` up to `func_info_cnt`.
-#[repr(C)]
-#[derive(Default)]
-struct ProgramAttr {
-    kind: u32,
-    instructions: u32,
-    instruction: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    kernel_version: u32,
-    flags: u32,
-    name: [u8; 16],
-    interface: u32,
-    expected_attach_type: u32,
-    btf: u32,
-    func_info_size: u32,
-    func_info: u64,
-    func_info_count: u32,
-    line_info_size: u32,
 }
 
 /// The part of `union bpf_attr` for `BPF_BTF_LOAD`.

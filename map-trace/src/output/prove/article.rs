@@ -59,7 +59,7 @@ fn opening(out: &mut String, proof: &Proof) {
     );
     let _ = writeln!(
         out,
-        "{} statements are refuted, {} are supported, {} differ by Go version, {} stay open.\n",
+        "{} statements are refuted, {} are supported, {} differ by Go version, {} open.\n",
         tally.refuted, tally.supported, tally.by_version, tally.open
     );
     let host = &proof.host;
