@@ -244,7 +244,7 @@ fn a_write_to_a_private_file_page_is_a_copy_of_it() {
 fn pages_that_moved_do_not_fault_again() {
     let traced = traced("mremap", &["5"]);
     let mut causes = traced.trace.causes_in(traced.said.range());
-    // Where the pages were the loader may map a library afterwards.
+    // A file that lay at these addresses at another time, such as the loader's cache, is not of these pages.
     causes.remove(&(Mode::User, Cause::FileMap));
     assert_eq!(causes, user(&[(Cause::FirstTouch, 4)]));
     assert_eq!(
