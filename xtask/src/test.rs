@@ -104,10 +104,31 @@ fn privileged(binary: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// The same command with the signals of a terminal at their defaults: started by nohup(1) or in the background
+/// they are ignored, programs inherit that, and tests send them.
+fn in_foreground(command: &Command) -> Command {
+    let mut attended = Command::new("env");
+    attended
+        .arg("--default-signal=HUP,INT,QUIT")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => attended.env(name, value),
+            None => attended.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        attended.current_dir(folder);
+    }
+    attended
+}
+
 /// Runs a `cargo test`, shows what it says, adds up its counts; true when it succeeded.
 fn count(command: &mut Command, counts: &mut Counts) -> Result<bool> {
     let shown = show(command);
     eprintln!("  $ {shown}");
+    let command = &mut in_foreground(command);
     if env::var_os("CARGO_TERM_COLOR").is_none() {
         command.env("CARGO_TERM_COLOR", "auto");
     }
@@ -151,6 +172,25 @@ fn result_line(line: &str) -> Option<Counts> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_run_with_the_signals_of_a_terminal_however_they_were_started() {
+        let ignoring = |command: &str| {
+            let script = format!("trap '' INT; {command}");
+            let output = Command::new("sh").args(["-c", &script]).output();
+            String::from_utf8_lossy(&output.expect("sh runs").stdout).into_owned()
+        };
+        let mut ask = Command::new("grep");
+        ask.args(["SigIgn", "/proc/self/status"]);
+        let attended = in_foreground(&ask);
+        let words: Vec<_> = std::iter::once(attended.get_program())
+            .chain(attended.get_args())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let ignored = |said: &str| said.trim_end().ends_with('2');
+        assert!(ignored(&ignoring("grep SigIgn /proc/self/status")));
+        assert!(!ignored(&ignoring(&words.join(" "))));
+    }
 
     #[test]
     fn the_counts_of_a_result_line_are_read() {
