@@ -76,12 +76,12 @@ fn a_go_program_survives_probes_that_come_and_go_under_collection_and_stack_grow
         lines.read_to_string(&mut rest).expect("the end");
         let output = child.wait_with_output().expect("its end");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {stderr}", toolchain.version);
+        assert!(output.status.success(), "{}: {stderr}", toolchain.label());
         let said = Said::parse(&rest);
-        assert_eq!(said.number("wrong"), 0, "{}", toolchain.version);
+        assert_eq!(said.number("wrong"), 0, "{}", toolchain.label());
         assert!(said.number("rounds") > 0);
         let hits =
             Totals::read(&object).expect("the counters").kinds[kind::ITERATION as usize].counted;
-        assert!(hits > 0, "{}: the probes were never hit", toolchain.version);
+        assert!(hits > 0, "{}: the probes were never hit", toolchain.label());
     }
 }
