@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use map_trace_workloads as workloads;
-pub use workloads::{Flavour, GoToolchain, Strip};
+pub use workloads::{Flavour, GoToolchain, Strip, asked_go};
 
 /// The C workload of that name, built on first use.
 pub fn c(name: &str) -> PathBuf {

@@ -245,6 +245,29 @@ impl Planner<'_> {
     /// Probes the beginning of a function, which keeps the arguments, and each of its ends; false when there
     /// is no such function.
     fn call(&mut self, name: &str, role: Role, place: Place) -> bool {
+        let opens = Place {
+            flags: flag::OPENS,
+            ..Place::default()
+        };
+        self.call_opened(name, role, place, opens)
+    }
+
+    /// The same for a function that changes a word behind its first argument, which is kept as it was, as the last
+    /// argument.
+    fn call_keeping(&mut self, name: &str, role: Role, place: Place, word: u32) -> bool {
+        let keep = Read {
+            offset: word * 8,
+            ..NO_READ
+        };
+        let opens = Place {
+            flags: flag::OPENS | flag::KEEPS,
+            reads: [keep, NO_READ, NO_READ],
+            ..Place::default()
+        };
+        self.call_opened(name, role, place, opens)
+    }
+
+    fn call_opened(&mut self, name: &str, role: Role, place: Place, opens: Place) -> bool {
         let Some((function, places)) = self.function(name) else {
             return false;
         };
@@ -256,10 +279,6 @@ impl Planner<'_> {
                 .notes
                 .push(format!("{name} has no places to be probed at"));
             return false;
-        };
-        let opens = Place {
-            flags: flag::OPENS,
-            ..Place::default()
         };
         self.add(&function, at, Role::Open, opens);
         let place = Place {
