@@ -135,7 +135,7 @@ impl Pipeline {
         let tgid = record.header.tgid;
         let (start, length) = (event.address.0, event.length);
         let removes = matches!(record.header.kind, kind::MMAP | kind::MUNMAP) && record.result >= 0;
-        if self.stacks.frees(record.header.stack) {
+        if gives_back(record) && self.stacks.frees(record.header.stack) {
             let _was_a_maps = self.structure.registry.freed(tgid, start, length);
             event.on = Some(FREED.to_owned());
             return;
@@ -188,6 +188,21 @@ impl Pipeline {
             self.unpark(key);
         }
     }
+}
+
+/// Up to Go 1.20 `sysUnused` (runtime/mem_linux.go) also advises the kernel about the whole huge page around what it
+/// gives back, which has live memory in it.
+fn gives_back(record: &MemoryCallRecord) -> bool {
+    const GONE: [i32; 4] = [
+        libc::MADV_DONTNEED,
+        libc::MADV_FREE,
+        libc::MADV_REMOVE,
+        libc::MADV_DONTNEED_LOCKED,
+    ];
+    record.header.kind != kind::MADVISE
+        || GONE
+            .iter()
+            .any(|advice| u64::try_from(*advice) == Ok(record.args[2]))
 }
 
 fn step(role: Role, header: Option<Header>) -> &'static str {
