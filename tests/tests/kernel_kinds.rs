@@ -64,6 +64,9 @@ impl Subject {
             .in_full()
             .option("--census")
             .option("full");
+        if self.flavour != Flavour::Unoptimised {
+            session = session.argument("-idiom");
+        }
         if self.toolchain.number() >= [1, 24, 0] {
             session = session.argument("-sync");
         }

@@ -95,12 +95,12 @@ pub struct Plan {
 /// Why there are none: not Go, or nothing is known of its structures.
 pub fn plan(binary: &Binary) -> Result<Plan, String> {
     let facts = binary.facts();
+    if facts.go_version.is_some() && facts.x86_64 && !facts.go_functions {
+        return Err("its Go function table is missing or damaged".to_owned());
+    }
     let Some(implementation) = facts.map_implementation.filter(|_| facts.x86_64) else {
         return Err("it has no maps of Go".to_owned());
     };
-    if !facts.go_functions {
-        return Err("its Go function table is missing or damaged".to_owned());
-    }
     let layouts = Layouts::find(binary);
     if let Some(unknown) = &layouts.unknown {
         return Err(unknown.clone());

@@ -158,6 +158,13 @@ impl Census {
         }
     }
 
+    /// There is code of Go that is not counted in.
+    pub fn other(&mut self, name: &str) {
+        if self.level != Level::Off {
+            self.missed(None, format!("{name} has Go code that is not probed"));
+        }
+    }
+
     /// Why some operations were not counted.
     pub fn notes(&self) -> Vec<String> {
         self.missed.iter().map(|(_, why)| why.clone()).collect()

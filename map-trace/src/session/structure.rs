@@ -362,6 +362,22 @@ impl Probes {
         }
     }
 
+    /// Code of Go that was seen on stacks and is not probed, such as plugins and libraries for C programs: each has
+    /// map functions of its own.
+    pub fn look_for_others(&mut self, seen: &[Arc<Binary>]) {
+        for binary in seen {
+            let probed = |looked: &Looked| {
+                looked.binary.is_some() && Some(looked.identity) == binary.identity()
+            };
+            let facts = binary.facts();
+            // Plugins of Go 1.19 do not say their version.
+            let of_go = facts.go_version.is_some() || facts.go_functions;
+            if of_go && !self.looked.iter().any(probed) {
+                self.census.other(binary.name());
+            }
+        }
+    }
+
     /// Some program is probed.
     pub fn any(&self) -> bool {
         !self.told.is_empty()

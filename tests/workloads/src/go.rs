@@ -173,6 +173,10 @@ pub enum Flavour {
     Race,
     /// For processors with AVX2 (`GOAMD64=v3`).
     V3,
+    /// To be loaded by a Go program (`-buildmode=plugin`).
+    Plugin,
+    /// To be loaded by a C program (`-buildmode=c-shared`).
+    Library,
 }
 
 impl From<Strip> for Flavour {
@@ -195,6 +199,8 @@ impl Flavour {
             Self::Unoptimised => "-unoptimised",
             Self::Race => "-race",
             Self::V3 => "-v3",
+            Self::Plugin => "-plugin",
+            Self::Library => "-library",
         }
     }
 
@@ -220,6 +226,12 @@ impl Flavour {
             }
             Self::V3 => {
                 command.env("GOAMD64", "v3");
+            }
+            Self::Plugin => {
+                command.arg("-buildmode=plugin").env("CGO_ENABLED", "1");
+            }
+            Self::Library => {
+                command.arg("-buildmode=c-shared").env("CGO_ENABLED", "1");
             }
         }
     }

@@ -52,6 +52,8 @@ impl Session<'_> {
                 major_faults: usage.major_faults.saturating_sub(before.major_faults),
             }
         });
+        let code = finished.stacks.symbolizer().binaries();
+        self.instrument.probes.look_for_others(&code);
         let (counts, census) = self.instrument.probes.census.result(
             &self.instrument.object,
             &totals,

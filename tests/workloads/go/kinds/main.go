@@ -7,7 +7,8 @@
 //	double, same_size    growths of the map that is churned
 //	churned              its header
 //
-// With -gc the collector never rests. With -sync a sync.Map is used as well.
+// With -gc the collector never rests. With -sync a sync.Map is used as well. With -idiom maps are
+// also emptied in loops, which is one operation unless the compiler is told not to optimise.
 package main
 
 import (
@@ -194,13 +195,15 @@ func cleared(n int) {
 		words[names[i]] = i
 		d.assigns += 2
 	}
-	for k := range numbers {
-		delete(numbers, k)
+	if *idiom {
+		for k := range numbers {
+			delete(numbers, k)
+		}
+		for k := range words {
+			delete(words, k)
+		}
+		d.clears += 2
 	}
-	for k := range words {
-		delete(words, k)
-	}
-	d.clears += 2
 	clearMore(&d, numbers, words, n)
 	for i := 0; i < n; i++ {
 		numbers[uint64(i)] = 1
@@ -268,12 +271,14 @@ func shared(n int) {
 var (
 	names   []string
 	targets []int
+	idiom   *bool
 )
 
 func main() {
 	n := flag.Int("n", 300, "entries of each map")
 	collect := flag.Bool("gc", false, "collect garbage all the time")
 	withSync := flag.Bool("sync", false, "use a sync.Map")
+	idiom = flag.Bool("idiom", false, "empty maps by a loop that the compiler makes one call of")
 	flag.Parse()
 	for i := 0; i < *n; i++ {
 		names = append(names, fmt.Sprint("a key with a number ", i))
