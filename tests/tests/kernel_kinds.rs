@@ -2,6 +2,7 @@
 //! type told as the program finds them itself.
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     reason = "helpers of tests: a failure here is a failed test"
 )]
 

@@ -227,14 +227,11 @@ fn check_attached(traced: &Traced, how: &str) {
             "{how}"
         );
         let functions = traced.trace.functions(&event.context);
-        let stack = traced
-            .trace
-            .stacks()
-            .find(|stack| Some(stack.id) == event.context.stack);
+        // On a machine so busy that changes of mappings were lost there may be no names, but never others.
+        let lost = traced.summary.loss.mappings > 0;
         assert!(
-            functions.contains(&"main.loop"),
-            "{how}: {stack:?} {:?}",
-            traced.summary.loss
+            functions.contains(&"main.loop") || (lost && functions.iter().all(|name| *name == "?")),
+            "{how}: {functions:?}"
         );
     }
 }
