@@ -13,6 +13,7 @@ use map_trace_common::record::MapOperationRecord;
 
 use super::census::{Bounds, Census};
 use crate::binary::Binary;
+use crate::claim::AfterOperations;
 use crate::kernel::object::Object;
 use crate::kernel::totals::kind_word;
 use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
@@ -43,6 +44,8 @@ pub struct Structure {
     pub bounds: Bounds,
     /// Places of functions whose first entry is noted.
     marks: Vec<Mark>,
+    /// A number of operations whose passing is to be noted, until it is.
+    pub after: Option<AfterOperations>,
 }
 
 /// A function whose first entry is noted.
