@@ -66,6 +66,7 @@ impl<'a> Session<'a> {
         let mut structure = Structure::default();
         subject.probe(&mut instrument, &mut structure);
         subject.mark(&settings.window.symbols(), &mut instrument, &mut structure)?;
+        subject.count_entries(&settings.entries, &mut instrument);
         instrument.probes.census.running = true;
         if let Some(after) = &settings.window.after {
             let Instrument { object, probes, .. } = &mut instrument;
