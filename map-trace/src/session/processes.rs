@@ -142,6 +142,16 @@ impl Subject<'_> {
         }
     }
 
+    /// Counts entries into functions of a child's program that match these globs.
+    pub fn count_entries(&self, globs: &[String], instrument: &mut Instrument) {
+        if let Self::Child { program, .. } = self
+            && !globs.is_empty()
+        {
+            let Instrument { object, probes, .. } = instrument;
+            probes.count_entries(object, program, globs);
+        }
+    }
+
     /// Registers everyone with the programs and the pipeline. Returns the blind window: how long the oldest
     /// of them ran before anyone watched, nanoseconds.
     ///

@@ -62,6 +62,11 @@ impl Session<'_> {
         let footer = footer::footer(Ending {
             counts,
             census,
+            entries: self
+                .instrument
+                .probes
+                .entries
+                .result(&self.instrument.object),
             not_counted: self.instrument.probes.census.notes(),
             duration_ns,
             status: waited

@@ -1,5 +1,6 @@
 //! What probes in Go programs tell of maps, and which map's memory an event is in.
 
+use map_trace_common::census::GOAL_PLACE;
 use map_trace_common::record::{MapOperationRecord, MemoryCallRecord, kind};
 
 use super::Pipeline;
@@ -26,14 +27,8 @@ impl Pipeline {
     pub(super) fn map_operation(&mut self, record: &MapOperationRecord) {
         let header = record.header;
         self.settle(header.tid, None);
-        if let Some(symbol) = self.structure.entered(record.place) {
-            let line = TraceLine::Mark(MarkEvent {
-                time_ns: self.time(&header),
-                pid: header.tgid,
-                tid: header.tid,
-                symbol,
-            });
-            return self.recorder.record(&line);
+        if let Some(mark) = self.mark(record) {
+            return self.recorder.record(&TraceLine::Mark(mark));
         }
         let Some(told) = self.structure.read(record) else {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
@@ -67,6 +62,26 @@ impl Pipeline {
         };
         let line = self.map_line(record, &told, &change, (map_type, context));
         self.store(&line);
+    }
+
+    /// The moment a record tells of, if it is one that is to be noted.
+    fn mark(&mut self, record: &MapOperationRecord) -> Option<MarkEvent> {
+        let mut mark = MarkEvent {
+            time_ns: self.time(&record.header),
+            pid: record.header.tgid,
+            tid: record.header.tid,
+            symbol: None,
+            after_operations: None,
+            operation: None,
+        };
+        if record.place == GOAL_PLACE {
+            let after = self.structure.after.take()?;
+            mark.after_operations = Some(after.count);
+            mark.operation = after.operation;
+        } else {
+            mark.symbol = Some(self.structure.entered(record.place)?);
+        }
+        Some(mark)
     }
 
     fn map_line(
