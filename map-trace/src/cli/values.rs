@@ -33,6 +33,16 @@ pub fn duration(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// `2%`, `0.5%`, or plain percent, up to 100: in millionths.
+pub fn share(text: &str) -> Parsed<u32> {
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match digits.parse::<f64>() {
+        Ok(percent) if plain && percent <= 100.0 => Ok((percent * 10_000.0).round() as u32),
+        _ => Err("not a share such as 2% or 0.5%, at most 100%".to_owned()),
+    }
+}
+
 /// A number of events, or `all`.
 pub fn detail(text: &str) -> Parsed<Detail> {
     if text == "all" {

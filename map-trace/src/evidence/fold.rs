@@ -295,6 +295,7 @@ impl Fold {
             pte: self.samples.finish(),
             controls: footer.controls,
             census: footer.census,
+            census_sample: footer.census_sample,
             not_counted: footer.not_counted,
             claims: footer.claims,
             cut_short,

@@ -8,8 +8,8 @@ use crate::kernel::totals::{Totals, kind_word};
 use crate::model::header::{Calibration, FooterLine};
 use crate::model::loss::Loss;
 use crate::model::summary::{
-    CensusRow, Control, Count, Executable, PerfWitness, RusageWitness, Status, TracepointWitness,
-    Witnesses,
+    CensusRow, CensusSample, Control, Count, Executable, PerfWitness, RusageWitness, Status,
+    TracepointWitness, Witnesses,
 };
 use crate::model::watched::WatchedMemory;
 
@@ -26,6 +26,7 @@ pub struct Ending {
     /// How often each operation ran.
     pub counts: BTreeMap<String, Count>,
     pub census: BTreeMap<String, CensusRow>,
+    pub census_sample: Option<CensusSample>,
     pub not_counted: Vec<String>,
     pub controls_ns: u64,
     /// Functions known in each region.
@@ -60,6 +61,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         controls: ending.controls,
         counts: ending.counts,
         census: ending.census,
+        census_sample: ending.census_sample,
         not_counted: ending.not_counted,
         controls_ns: ending.controls_ns,
         regions: ending.regions,
@@ -154,6 +156,7 @@ mod tests {
             controls: Vec::new(),
             counts: BTreeMap::new(),
             census: BTreeMap::new(),
+            census_sample: None,
             not_counted: Vec::new(),
             controls_ns: 0,
             regions: BTreeMap::new(),
