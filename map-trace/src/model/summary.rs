@@ -318,6 +318,8 @@ pub struct EventTotals {
     pub map_grow: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub iteration: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map_clear: u64,
 }
 
 const fn is_zero(count: &u64) -> bool {

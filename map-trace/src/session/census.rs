@@ -207,6 +207,7 @@ impl Census {
             (Operation::Make, counted(kind::MAP_MAKE)),
             (Operation::Grow, counted(kind::MAP_GROW)),
             (Operation::Iterate, counted(kind::ITERATION)),
+            (Operation::Clear, counted(kind::MAP_CLEAR)),
         ];
         let least = least.into_iter().filter(|(_, value)| *value != 0);
         least

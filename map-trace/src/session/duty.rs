@@ -23,8 +23,8 @@ use crate::model::summary::CensusSample;
 /// Debug registers of an x86-64 thread, and how many of them are left to others.
 const REGISTERS: usize = 4;
 const LEFT: usize = 1;
-/// Threads counted in at once.
-const THREADS: usize = 2;
+/// Threads counted in at once: the one that worked most since it was last looked at.
+const THREADS: usize = 1;
 /// Processes whose CPU time is asked for.
 const MAX_PROCESSES: usize = 256;
 /// Programs remembered.

@@ -38,6 +38,8 @@ pub struct Ending {
     pub unattributed: u64,
     pub blind_ns: u64,
     pub mappings: u64,
+    /// Facts about maps that did not fit.
+    pub maps: u64,
     /// Records that reached user space.
     pub received: u64,
 }
@@ -112,6 +114,7 @@ fn loss(ending: &Ending) -> Loss {
         blind_ns: ending.blind_ns,
         stacks: ending.totals.stacks_dropped,
         mappings: ending.mappings,
+        maps: ending.maps,
         compat_calls: ending.totals.compat_calls,
         table_full: ending.totals.table_full,
         ..Loss::default()
@@ -166,6 +169,7 @@ mod tests {
             unattributed: 0,
             blind_ns: 0,
             mappings: 0,
+            maps: 0,
             received,
         }
     }

@@ -83,6 +83,7 @@ impl Session<'_> {
             unattributed: finished.trouble.unattributed + held_back,
             blind_ns: self.blind_ns,
             mappings,
+            maps: finished.maps_left_out,
             received: self.received,
         });
         let recorded = finished.recorder.finish(footer);
