@@ -86,7 +86,11 @@ pub fn thread_cpu_ns() -> u64 {
 /// CPU time of all threads of a process so far, nanoseconds; none when it is gone.
 pub fn process_cpu_ns(pid: u32) -> Option<u64> {
     // clock_getcpuclockid(3): the complement of the id, three bits for the kind; 2 is the scheduler's.
+    // An id too large for that would be another clock; the kernel has none beyond 2^22.
     let pid = libc::clockid_t::try_from(pid).ok()?;
+    if pid >= 1 << 28 {
+        return None;
+    }
     cpu_ns((!pid << 3) | 2)
 }
 
