@@ -120,9 +120,15 @@ fn counting_by_duty_cycle_keeps_its_budget_and_costs_no_fault() {
         );
         for (word, own) in OWN {
             let (count, own) = (count(&traced, word), traced.said.number(own));
-            assert_eq!(count.kind, CountKind::LowerBound, "{version}: {word}");
             let counted = sample.hits.get(word).copied().unwrap_or(0);
             assert!(counted <= count.value, "{version}: {word}");
+            // On a busy machine not every function had its turn.
+            let kind = if count.value == 0 {
+                CountKind::None
+            } else {
+                CountKind::LowerBound
+            };
+            assert_eq!(count.kind, kind, "{version}: {word}");
             assert!(count.value <= own + START, "{version}: {word}: {count:?}");
         }
         // The runtime's own threads touch a page now and then, of which more in a longer run.

@@ -94,6 +94,8 @@ impl Duty {
         if ended || !self.armed.is_empty() {
             // A slow one is not forgotten at once.
             self.overhead_ns = took.max(self.overhead_ns - self.overhead_ns / 8);
+        } else {
+            self.overhead_ns -= self.overhead_ns / 64;
         }
         self.ledger.spent_ns = self.ledger.spent_ns.saturating_add(took);
     }
