@@ -90,6 +90,21 @@ mod tests {
     use crate::session::settings::{Place, Watch, WatchRange};
 
     #[test]
+    fn a_share_is_in_percent_and_at_most_all() {
+        for (text, ppm) in [
+            ("2%", 20_000),
+            ("0.5", 5_000),
+            ("0%", 0),
+            ("100%", 1_000_000),
+        ] {
+            assert_eq!(share(text), Ok(ppm), "{text}");
+        }
+        for text in ["", "%", "-1%", "101%", "inf", "NaN", "2 %", "1e1"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_time_has_a_unit_or_is_seconds() {
         for (text, ms) in [
             ("1.5s", 1500),

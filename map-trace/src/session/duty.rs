@@ -31,17 +31,19 @@ const MAX_PROCESSES: usize = 256;
 const MAX_PROGRAMS: usize = 256;
 /// Bursts in a row that could not begin before it is given up.
 const FAILURES: u32 = 8;
-/// CPU time by which a process counts as busy since it was last asked.
+/// CPU time for which a process gets its turn.
 const BUSY_NS: u64 = 1_000_000;
 
 /// The counting of a session.
 pub struct Duty {
     ledger: Ledger,
     at_once: usize,
-    /// CPU time of each process when it was last asked, and what it used before that since the time before.
+    /// CPU time of each process when it was last asked, and what it used since it last had its turn.
     clocks: HashMap<u32, (u64, u64)>,
     threads: HashMap<u32, u64>,
-    programs: HashMap<(u64, u64), Vec<Passed>>,
+    /// By device and inode: where to count, and whose turn it is.
+    programs: HashMap<(u64, u64), (Vec<Passed>, usize)>,
+    /// Of the processes.
     turn: usize,
     armed: Vec<(usize, ExecutionBreakpoint)>,
     /// What a hit costs; 0 while it is not known.
@@ -123,7 +125,7 @@ impl Duty {
             let (last, used) = self.clocks.entry(pid).or_insert((now, 0));
             let since = now.saturating_sub(*last);
             self.ledger.cpu_ns = self.ledger.cpu_ns.saturating_add(since);
-            (*last, *used) = (now, since);
+            (*last, *used) = (now, used.saturating_add(since));
         }
     }
 
@@ -149,6 +151,9 @@ impl Duty {
         let Some(pid) = chosen else {
             return;
         };
+        if let Some((_, used)) = self.clocks.get_mut(&pid) {
+            *used = 0;
+        }
         let Some(identity) = proc::identity(pid) else {
             return;
         };
@@ -156,7 +161,8 @@ impl Duty {
             // To read it takes as long as a burst: that is another time.
             let places = structure.binary(identity).map(|binary| passed(&binary));
             if self.programs.len() < MAX_PROGRAMS {
-                self.programs.insert(identity, places.unwrap_or_default());
+                self.programs
+                    .insert(identity, (places.unwrap_or_default(), 0));
             }
             return;
         }
@@ -167,12 +173,15 @@ impl Duty {
 
     /// Sets breakpoints in the functions whose turn it is.
     fn arm(&mut self, pid: u32, identity: (u64, u64), most: u64) {
-        let places = self.programs.get(&identity).filter(|all| !all.is_empty());
-        let (Some(places), Some(text)) = (places, proc::Text::of(pid, identity.1)) else {
+        let program = self.programs.get_mut(&identity);
+        let Some((places, next)) = program.filter(|(places, _)| !places.is_empty()) else {
             return;
         };
-        let first = self.turn.wrapping_mul(self.at_once) % places.len();
-        let chosen = places.iter().cycle().skip(first);
+        let Some(text) = proc::Text::of(pid, identity.1) else {
+            return;
+        };
+        let chosen = places.iter().cycle().skip(*next);
+        *next = (*next + self.at_once) % places.len();
         let mut refused = None;
         let threads = proc::busiest(pid, &mut self.threads, THREADS);
         for place in chosen.take(self.at_once.min(places.len())) {
