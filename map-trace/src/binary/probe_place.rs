@@ -119,6 +119,12 @@ pub fn choose(binary: &Binary, code: &Code) -> ProbePlaces {
     places(code, &offset, &|svma| binary.pointer(svma))
 }
 
+/// The first instruction that every call passes exactly once, for a means that cares for nothing else.
+pub fn passed_once(code: &Code) -> Option<u64> {
+    let first = straight(code, stack_check(code)).first().copied();
+    first.map(Instruction::ip)
+}
+
 fn places(
     code: &Code,
     offset: &dyn Fn(u64) -> Option<u64>,

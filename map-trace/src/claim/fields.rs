@@ -65,7 +65,9 @@ pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
         EventKind::Exit => EXIT.get_or_init(of::<ExitEvent>),
         EventKind::PteSample => SAMPLE.get_or_init(of::<PteSampleEvent>),
         EventKind::WatchHit => WATCH.get_or_init(of::<WatchHitEvent>),
-        EventKind::MapMake | EventKind::MapGrow => MAP.get_or_init(of::<MapEvent>),
+        EventKind::MapMake | EventKind::MapGrow | EventKind::MapClear => {
+            MAP.get_or_init(of::<MapEvent>)
+        }
         EventKind::Iteration => LOOP.get_or_init(of::<IterationEvent>),
     })
 }

@@ -69,6 +69,9 @@ impl Fold {
             TraceLine::MapGrow(event) => {
                 self.moment(EventKind::MapGrow, &event.context, event.time_ns);
             }
+            TraceLine::MapClear(event) => {
+                self.moment(EventKind::MapClear, &event.context, event.time_ns);
+            }
             TraceLine::Iteration(event) => {
                 self.moment(EventKind::Iteration, &event.context, event.time_ns);
             }
@@ -295,6 +298,7 @@ impl Fold {
             pte: self.samples.finish(),
             controls: footer.controls,
             census: footer.census,
+            census_sample: footer.census_sample,
             not_counted: footer.not_counted,
             entries: footer.entries,
             claims: footer.claims,
@@ -386,6 +390,7 @@ fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
         map_make: of(EventKind::MapMake),
         map_grow: of(EventKind::MapGrow),
         iteration: of(EventKind::Iteration),
+        map_clear: of(EventKind::MapClear),
     }
 }
 

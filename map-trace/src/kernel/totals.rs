@@ -31,6 +31,7 @@ pub const fn kind_word(kind: u32) -> &'static str {
         kind::MAP_MAKE => "map_make",
         kind::MAP_GROW => "map_grow",
         kind::ITERATION => "iteration",
+        kind::MAP_CLEAR => "map_clear",
         _ => "unknown",
     }
 }

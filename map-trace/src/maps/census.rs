@@ -8,6 +8,7 @@ use iced_x86::{Mnemonic, OpKind};
 use map_trace_common::census::{CensusPlace, DIRECT, flag};
 
 use super::pattern::Glob;
+use crate::binary::disasm::Code;
 use crate::binary::layout::Layouts;
 use crate::binary::probe_place::{self, Counting, ProbePlace};
 use crate::binary::{Binary, Function, MapImplementation};
@@ -135,6 +136,17 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
     let Some(implementation) = binary.facts().map_implementation else {
         return Plan::default();
     };
+    let found = counted(binary, implementation);
+    let header = Header::of(implementation, layouts);
+    let mut plan = Plan::default();
+    for (function, row) in &found {
+        plan.add(binary, function, row, &found, header, entries);
+    }
+    plan
+}
+
+/// Functions that do what is counted, and their rows.
+fn counted(binary: &Binary, implementation: MapImplementation) -> Vec<(Function, &'static Row)> {
     let own = match implementation {
         MapImplementation::Hmap => HMAP,
         MapImplementation::Swiss => SWISS,
@@ -153,16 +165,53 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
             found.push((function.clone(), row));
         }
     });
-    let header = Header::of(implementation, layouts);
-    let mut plan = Plan::default();
-    for (function, row) in &found {
-        let same = |start: u64| {
-            let other = found.iter().find(|(other, _)| other.start == start);
-            other.is_some_and(|(other, row_of)| other.start != function.start && row_of.1 == row.1)
-        };
-        plan.add(binary, function, row, &same, header, entries);
-    }
-    plan
+    found
+}
+
+/// A function calls another of the same operation, which is counted.
+fn hands_on(function: &Function, row: &Row, code: &Code, found: &[(Function, &Row)]) -> bool {
+    let same = |start: u64| {
+        let other = found.iter().find(|(other, _)| other.start == start);
+        other.is_some_and(|(other, of)| other.start != function.start && of.1 == row.1)
+    };
+    code.instructions.iter().any(|i| {
+        matches!(i.mnemonic(), Mnemonic::Call | Mnemonic::Jmp)
+            && i.op0_kind() == OpKind::NearBranch64
+            && same(i.near_branch_target())
+    })
+}
+
+/// An instruction that a call passes exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    pub file_offset: u64,
+    /// Index into [`COUNTED`].
+    pub operation: usize,
+}
+
+/// Where execution breakpoints count, by duty cycle.
+///
+/// Only functions that Go never preempts asynchronously (runtime/preempt.go, `isAsyncSafePoint`): it would
+/// come back to the very instruction, which would count twice.
+pub fn passed(binary: &Binary) -> Vec<Passed> {
+    const NOT_PREEMPTED: [&str; 3] = ["runtime.", "internal/runtime/", "reflect."];
+    let Some(implementation) = binary.facts().map_implementation else {
+        return Vec::new();
+    };
+    let found = counted(binary, implementation);
+    let places = found.iter().filter_map(|(function, row)| {
+        let name = function.name.as_str();
+        let stays = NOT_PREEMPTED.iter().any(|prefix| name.starts_with(prefix));
+        let code = binary.code_of(function).filter(|_| stays)?;
+        if hands_on(function, row, &code, &found) {
+            return None;
+        }
+        Some(Passed {
+            file_offset: binary.file_offset_of_svma(probe_place::passed_once(&code)?)?,
+            operation: COUNTED.iter().position(|one| *one == row.1)?,
+        })
+    });
+    places.collect()
 }
 
 /// Its `sync.Map` is `internal/sync.HashTrieMap`.
@@ -177,11 +226,12 @@ impl Plan {
         &mut self,
         binary: &Binary,
         function: &Function,
-        (_, operation, at): &Row,
-        same: &dyn Fn(u64) -> bool,
+        row: &Row,
+        found: &[(Function, &Row)],
         header: Option<Header>,
         entries: bool,
     ) {
+        let (_, operation, at) = row;
         let mut missed = |why: &str| {
             let why = format!("{} {why}", function.name);
             self.missed.push((operation.clone(), why));
@@ -189,12 +239,7 @@ impl Plan {
         let Some(code) = binary.code_of(function) else {
             return missed("has code that cannot be read");
         };
-        let hands_on = code.instructions.iter().any(|i| {
-            matches!(i.mnemonic(), Mnemonic::Call | Mnemonic::Jmp)
-                && i.op0_kind() == OpKind::NearBranch64
-                && same(i.near_branch_target())
-        });
-        if hands_on {
+        if hands_on(function, row, &code, found) {
             return;
         }
         let Some(place) = probe_place::choose(binary, &code).entry else {

@@ -43,12 +43,32 @@ pub enum Role {
     NewTable = 12,
     /// A map was made as a copy of another.
     Clone = 13,
+    /// A map is about to be emptied.
+    Clear = 14,
 }
 
 impl Role {
+    /// What a hit tells, in a word or two.
+    pub const fn tells(self) -> &'static str {
+        match self {
+            Self::Start => "whose process it is",
+            Self::Open => "arguments, for the end",
+            Self::Make | Self::MakeSmall | Self::Clone => "map_make",
+            Self::HashGrow
+            | Self::FirstGroup
+            | Self::ToTables
+            | Self::TableGrow
+            | Self::TableSplit => "map_grow",
+            Self::Evacuated => "old buckets let go",
+            Self::Iterate => "iteration",
+            Self::NewTable => "a table of a new map",
+            Self::Clear => "map_clear",
+        }
+    }
+
     /// The role of a record.
     pub fn of(number: u32) -> Option<Self> {
-        const ALL: [Role; 13] = [
+        const ALL: [Role; 14] = [
             Role::Start,
             Role::Open,
             Role::Make,
@@ -62,6 +82,7 @@ impl Role {
             Role::TableSplit,
             Role::NewTable,
             Role::Clone,
+            Role::Clear,
         ];
         ALL.into_iter().find(|role| *role as u32 == number)
     }

@@ -32,6 +32,7 @@ pub enum TraceLine {
     MapMake(Box<MapEvent>),
     MapGrow(Box<MapEvent>),
     Iteration(Box<IterationEvent>),
+    MapClear(Box<MapEvent>),
     Mark(MarkEvent),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
@@ -60,10 +61,11 @@ pub enum EventKind {
     MapMake,
     MapGrow,
     Iteration,
+    MapClear,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::PageFault,
         Self::Mprotect,
         Self::PkeyMprotect,
@@ -81,6 +83,7 @@ impl EventKind {
         Self::MapMake,
         Self::MapGrow,
         Self::Iteration,
+        Self::MapClear,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -102,6 +105,7 @@ impl EventKind {
             Self::MapMake => "map_make",
             Self::MapGrow => "map_grow",
             Self::Iteration => "iteration",
+            Self::MapClear => "map_clear",
         }
     }
 }
@@ -333,7 +337,7 @@ pub struct MapRange {
     pub end: Address,
 }
 
-/// A map was made (`map_make`) or got other memory (`map_grow`). The map's header is `map`.
+/// A map was made (`map_make`), got other memory (`map_grow`) or is about to be emptied (`map_clear`). The map's header is `map`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MapEvent {
     pub time_ns: u64,
@@ -343,7 +347,7 @@ pub struct MapEvent {
     pub implementation: String,
     /// `map[string]int`; null when not known.
     pub map_type: Option<String>,
-    /// What was done: `make`, `clone`; `double`, `same_size`; `first_group`, `tables`, `table_grow`, `table_split`.
+    /// What was done: `make`, `clone`; `double`, `same_size`; `first_group`, `tables`, `table_grow`, `table_split`; `clear`.
     pub step: String,
     /// Entries the program asked room for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

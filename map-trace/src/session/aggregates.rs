@@ -185,6 +185,7 @@ fn event_kind(kind: u32) -> Option<EventKind> {
         kind::MAP_MAKE => EventKind::MapMake,
         kind::MAP_GROW => EventKind::MapGrow,
         kind::ITERATION => EventKind::Iteration,
+        kind::MAP_CLEAR => EventKind::MapClear,
         _ => return None,
     })
 }

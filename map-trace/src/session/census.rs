@@ -21,7 +21,7 @@ use crate::kernel::uprobes::{Counted, Uprobes};
 use crate::maps::census::{COUNTED, HMAP_FLAGS, Plan, SWISS_FLAGS, plan};
 use crate::model::Operation;
 use crate::model::header::Probe;
-use crate::model::summary::{CensusRow, Count, CountKind, PteTally};
+use crate::model::summary::{CensusRow, CensusSample, Count, CountKind, PteTally};
 
 /// Maps whose entries are remembered; of more, less is known.
 const MAX_MAPS: usize = 1 << 16;
@@ -199,8 +199,10 @@ impl Census {
         object: &Object,
         totals: &Totals,
         bounds: &Bounds,
+        sample: Option<&CensusSample>,
     ) -> (BTreeMap<String, Count>, BTreeMap<String, CensusRow>) {
         let mut counts = self.bounds(totals, bounds);
+        self.sampled(sample, &mut counts);
         let mut rows = BTreeMap::new();
         let sums = match census::counts(object) {
             Ok(sums) if self.counts => sums,
@@ -235,6 +237,7 @@ impl Census {
             (Operation::Make, counted(kind::MAP_MAKE)),
             (Operation::Grow, counted(kind::MAP_GROW)),
             (Operation::Iterate, counted(kind::ITERATION)),
+            (Operation::Clear, counted(kind::MAP_CLEAR)),
         ];
         let least = least.into_iter().filter(|(_, value)| *value != 0);
         least
@@ -243,6 +246,18 @@ impl Census {
                 (operation.word().to_owned(), Count { value, kind })
             })
             .collect()
+    }
+
+    /// What was counted by duty cycle raises the bounds.
+    fn sampled(&mut self, sample: Option<&CensusSample>, counts: &mut BTreeMap<String, Count>) {
+        for (word, &hits) in sample.into_iter().flat_map(|sample| &sample.hits) {
+            let count = counts.entry(word.clone()).or_default();
+            count.value = count.value.max(hits);
+            count.kind = CountKind::LowerBound;
+        }
+        if let Some(why) = sample.and_then(|sample| sample.stopped.clone()) {
+            self.missed(None, format!("counting by duty cycle: {why}"));
+        }
     }
 
     fn kind(&self, operation: &Operation) -> CountKind {

@@ -194,6 +194,7 @@ fn facts(line: &TraceLine) -> Option<Facts<'_>> {
         TraceLine::WatchHit(event) => Some(hit(event)),
         TraceLine::MapMake(event) => Some(map(EventKind::MapMake, event)),
         TraceLine::MapGrow(event) => Some(map(EventKind::MapGrow, event)),
+        TraceLine::MapClear(event) => Some(map(EventKind::MapClear, event)),
         TraceLine::Iteration(event) => Some(moment(
             EventKind::Iteration,
             event.time_ns,

@@ -337,6 +337,7 @@ impl Pipeline {
             watched: self.watched,
             ptes: self.ptes,
             start_ns: self.start_ns,
+            maps_left_out: self.structure.registry.left_out,
             bounds: self.structure.bounds,
         }
     }
@@ -354,6 +355,8 @@ pub struct Finished {
     pub watched: Watched,
     pub ptes: PteContext,
     pub start_ns: u64,
+    /// Facts about maps that did not fit.
+    pub maps_left_out: u64,
     pub bounds: Bounds,
 }
 

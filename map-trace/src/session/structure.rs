@@ -30,6 +30,7 @@ const MAX_FILES: usize = 256;
 
 /// A probed program.
 struct Program {
+    identity: (u64, u64),
     binary: Arc<Binary>,
     shape: Shape,
 }
@@ -88,6 +89,13 @@ impl Structure {
     /// No program is probed.
     pub fn is_empty(&self) -> bool {
         self.programs.is_empty()
+    }
+
+    /// A probed program, by device and inode of its file.
+    pub fn binary(&self, identity: (u64, u64)) -> Option<Arc<Binary>> {
+        let mut programs = self.programs.iter();
+        let found = programs.find(|program| program.identity == identity)?;
+        Some(Arc::clone(&found.binary))
     }
 
     /// Remembers a mark's place; such places tell nothing else.
@@ -251,7 +259,7 @@ impl Probes {
             return None;
         }
         let name = fs::read_link(path).unwrap_or_else(|_| PathBuf::from(path));
-        let binary = match self.try_file(object, path, &name, structure) {
+        let binary = match self.try_file(object, (path, identity), &name, structure) {
             Ok(binary) => binary,
             Err(why) => {
                 self.notes.push(format!("{}: {why}", name.display()));
@@ -265,7 +273,7 @@ impl Probes {
     fn try_file(
         &mut self,
         object: &mut Object,
-        path: &Path,
+        (path, identity): (&Path, (u64, u64)),
         name: &Path,
         structure: &mut Structure,
     ) -> Result<Option<u32>, String> {
@@ -287,6 +295,7 @@ impl Probes {
         structure.bounds.program(&binary);
         let program = structure.programs.len();
         structure.programs.push(Program {
+            identity,
             binary: Arc::new(binary),
             shape,
         });

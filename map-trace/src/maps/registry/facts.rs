@@ -234,7 +234,8 @@ impl Shape {
             Role::Evacuated => (record.addresses[0], 0),
             Role::Iterate if self.implementation == MapImplementation::Hmap => (b, a),
             Role::Iterate => (c, b),
-            Role::FirstGroup | Role::ToTables => (a, b),
+            Role::Clear if self.implementation == MapImplementation::Hmap => (b, a),
+            Role::Clear | Role::FirstGroup | Role::ToTables => (a, b),
             Role::TableGrow => (c, b),
             Role::TableSplit => (a, 0),
             Role::NewTable => {
@@ -259,6 +260,7 @@ impl Shape {
                 | Role::Clone
                 | Role::HashGrow
                 | Role::Iterate
+                | Role::Clear
                 | Role::FirstGroup
                 | Role::ToTables
         );
@@ -318,7 +320,9 @@ impl Shape {
                 [Part::Buckets, Part::Overflow],
             );
         }
-        if header.old_buckets != 0 {
+        // A map that is not empty lets go of them first (mapclear, runtime/map.go).
+        let let_go = role == Role::Clear && header.entries != 0;
+        if header.old_buckets != 0 && !let_go {
             let same = header.flags & SAME_SIZE != 0;
             let b = if same {
                 header.b

@@ -283,3 +283,44 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_map_that_is_emptied_lets_go_of_its_old_array_and_keeps_the_other() {
+    let clear = crate::maps::structure::Role::Clear;
+    let mut registry = Registry::default();
+    registry.apply(
+        1,
+        &shape().fact(crate::maps::structure::Role::HashGrow, &grown(5, 0)),
+    );
+    let mut empty = grown(5, 0);
+    empty.words[0][0] = 0;
+    registry.apply(1, &shape().fact(clear, &empty));
+    let old = Some((0x1000, Part::OldBuckets));
+    assert_eq!(on(&registry, 0x10000), old, "nothing is done to it");
+    let fact = shape().fact(clear, &grown(5, 0));
+    assert_eq!(fact.header.map(|header| header.entries), Some(100));
+    registry.apply(1, &fact);
+    assert_eq!(on(&registry, 0x10000), None);
+    assert_eq!(on(&registry, 0x20000), Some((0x1000, Part::Buckets)));
+}
+
+#[test]
+fn what_does_not_fit_is_counted_and_what_is_known_stays_right() {
+    let mut registry = Registry::default();
+    let maps = MAX_MAPS as u64;
+    for n in 0..maps {
+        registry.apply(1, &made(0x1000 + n * 64));
+    }
+    assert_eq!(registry.left_out, 0);
+    let beyond = 0x1000 + maps * 64;
+    registry.apply(1, &made(beyond));
+    registry.apply(1, &made(beyond));
+    assert_eq!(registry.left_out, 2);
+    assert_eq!(on(&registry, beyond), None);
+    // A known one is told on; once a process is gone there is room again.
+    registry.apply(1, &arrays(0x1000, &[(0x4000_0000, 8, Part::Buckets)]));
+    assert_eq!(on(&registry, 0x4000_0000), Some((0x1000, Part::Buckets)));
+    registry.forget(1);
+    registry.apply(2, &made(beyond));
+    assert_eq!(registry.left_out, 2);
+}

@@ -59,6 +59,16 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
             ..Place::default()
         },
     );
+    planner.entry(
+        "runtime.mapclear",
+        Role::Clear,
+        Place {
+            kind: kind::MAP_CLEAR,
+            subject: MAP,
+            reads: [at(MAP), map_type(TYPE), NO_READ],
+            ..Place::default()
+        },
+    );
 }
 
 /// When the last bucket has moved, `advanceEvacuationMark` lets go of the old array: from then on that memory

@@ -170,6 +170,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         },
         TraceLine::MapMake(event) => map(EventKind::MapMake, event),
         TraceLine::MapGrow(event) => map(EventKind::MapGrow, event),
+        TraceLine::MapClear(event) => map(EventKind::MapClear, event),
         TraceLine::Iteration(event) => Entry {
             name: EventKind::Iteration.word().to_owned(),
             start_ns: event.time_ns,

@@ -45,7 +45,7 @@ impl Pipeline {
         if header.kind == kind::MAP_STATE {
             return;
         }
-        if header.kind != kind::ITERATION {
+        if !matches!(header.kind, kind::ITERATION | kind::MAP_CLEAR) {
             self.unpark((header.tgid, header.goroutine));
         }
         let known = match told.fact.type_address {
@@ -125,10 +125,10 @@ impl Pipeline {
             old_ranges: ranges(&change.removed),
             context,
         });
-        if record.header.kind == kind::MAP_MAKE {
-            TraceLine::MapMake(event)
-        } else {
-            TraceLine::MapGrow(event)
+        match record.header.kind {
+            kind::MAP_MAKE => TraceLine::MapMake(event),
+            kind::MAP_CLEAR => TraceLine::MapClear(event),
+            _ => TraceLine::MapGrow(event),
         }
     }
 
@@ -229,6 +229,7 @@ fn step(role: Role, header: Option<Header>) -> &'static str {
         Role::ToTables => "tables",
         Role::TableGrow => "table_grow",
         Role::TableSplit => "table_split",
+        Role::Clear => "clear",
         _ => "make",
     }
 }
