@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::header::{FooterLine, HeaderLine};
+use super::runtime::{FatalErrorEvent, RuntimeEvent};
 use super::stack::StackLine;
 use super::vma::VmaFacts;
 use super::{Address, Cause, FaultCode, Operation, Prot, Pte};
@@ -32,6 +33,8 @@ pub enum TraceLine {
     MapMake(Box<MapEvent>),
     MapGrow(Box<MapEvent>),
     Iteration(Box<IterationEvent>),
+    Runtime(Box<RuntimeEvent>),
+    FatalError(Box<FatalErrorEvent>),
     Mark(MarkEvent),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
@@ -60,10 +63,12 @@ pub enum EventKind {
     MapMake,
     MapGrow,
     Iteration,
+    Runtime,
+    FatalError,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::PageFault,
         Self::Mprotect,
         Self::PkeyMprotect,
@@ -81,6 +86,8 @@ impl EventKind {
         Self::MapMake,
         Self::MapGrow,
         Self::Iteration,
+        Self::Runtime,
+        Self::FatalError,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -102,6 +109,8 @@ impl EventKind {
             Self::MapMake => "map_make",
             Self::MapGrow => "map_grow",
             Self::Iteration => "iteration",
+            Self::Runtime => "runtime",
+            Self::FatalError => "fatal_error",
         }
     }
 }

@@ -109,6 +109,9 @@ pub struct FooterLine {
     /// What counting saw of the maps, by the operation's word.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub census: BTreeMap<String, CensusRow>,
+    /// Write barrier buffers that Go's runtime emptied, where operations were counted in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_barrier_flushes: Option<u64>,
     /// What was not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,

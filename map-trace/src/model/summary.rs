@@ -232,6 +232,12 @@ pub struct Summary {
     /// What counting operations saw of the maps, by the operation's word.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub census: BTreeMap<String, CensusRow>,
+    /// What Go's runtime did of its own; null when nothing was seen of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<super::runtime::RuntimeSummary>,
+    /// Fatal errors and panics that ended Go programs; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fatal_errors: Vec<super::runtime::FatalErrorEvent>,
     /// Operations that were not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,
@@ -294,6 +300,10 @@ pub struct EventTotals {
     pub map_grow: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub iteration: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub runtime: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fatal_error: u64,
 }
 
 const fn is_zero(count: &u64) -> bool {

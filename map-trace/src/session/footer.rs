@@ -26,6 +26,7 @@ pub struct Ending {
     /// How often each operation ran.
     pub counts: BTreeMap<String, Count>,
     pub census: BTreeMap<String, CensusRow>,
+    pub write_barrier_flushes: Option<u64>,
     pub not_counted: Vec<String>,
     pub controls_ns: u64,
     /// Functions known in each region.
@@ -60,6 +61,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         controls: ending.controls,
         counts: ending.counts,
         census: ending.census,
+        write_barrier_flushes: ending.write_barrier_flushes,
         not_counted: ending.not_counted,
         controls_ns: ending.controls_ns,
         regions: ending.regions,
@@ -154,6 +156,7 @@ mod tests {
             controls: Vec::new(),
             counts: BTreeMap::new(),
             census: BTreeMap::new(),
+            write_barrier_flushes: None,
             not_counted: Vec::new(),
             controls_ns: 0,
             regions: BTreeMap::new(),

@@ -198,7 +198,7 @@ fn grown(b: u64, flags: u64) -> MapOperationRecord {
     let mut record = MapOperationRecord {
         header: RecordHeader::default(),
         read: 3,
-        arguments: [0x5000, 0x1000, 0, 0, 0],
+        arguments: [0x5000, 0x1000, 0, 0, 0, 0],
         ..MapOperationRecord::default()
     };
     record.words[0] = [100, flags | b << 8, 0x20000, 0x10000, 0, 0, 0, 0];

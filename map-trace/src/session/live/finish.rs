@@ -60,6 +60,11 @@ impl Session<'_> {
         let footer = footer::footer(Ending {
             counts,
             census,
+            write_barrier_flushes: self
+                .instrument
+                .probes
+                .census
+                .flushes(&self.instrument.object),
             not_counted: self.instrument.probes.census.notes(),
             duration_ns,
             status: waited

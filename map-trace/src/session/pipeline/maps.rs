@@ -35,6 +35,11 @@ impl Pipeline {
             });
             return self.recorder.record(&line);
         }
+        if let Some((program, role)) = self.structure.role(record.place)
+            && role.of_runtime()
+        {
+            return self.runtime_record(record, role, program);
+        }
         let Some(told) = self.structure.read(record) else {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
             return;
@@ -50,6 +55,12 @@ impl Pipeline {
         if header.kind == kind::MAP_STATE {
             return;
         }
+        let operation = match header.kind {
+            kind::MAP_MAKE => Operation::Make,
+            kind::MAP_GROW => Operation::Grow,
+            _ => Operation::Iterate,
+        };
+        self.remember(&header, told.fact.map, &operation);
         if header.kind != kind::ITERATION {
             self.unpark((header.tgid, header.goroutine));
         }
