@@ -52,15 +52,15 @@ pub fn phrases(runtime: &RuntimeSummary) -> Vec<String> {
             forced => format!(" ({forced} forced)"),
         };
         said.push(format!(
-            "{}{forced} in {}",
+            "{}{forced}, {}",
             count(runtime.gc_cycles, "collection"),
             duration(runtime.gc_ns)
         ));
     }
     if runtime.stops > 0 {
         said.push(format!(
-            "world stopped {} for {}, at most {}",
-            count(runtime.stops, "time"),
+            "{}, {}, longest {}",
+            count(runtime.stops, "stop"),
             duration(runtime.stop_ns),
             duration(runtime.longest_stop_ns)
         ));
@@ -148,7 +148,7 @@ mod tests {
         };
         assert_eq!(
             phrases(&collected).join("; "),
-            "20 collections (19 forced) in 5.0 ms; world stopped 40 times for 800 µs, at most 60 µs"
+            "20 collections (19 forced), 5.0 ms; 40 stops, 800 µs, longest 60 µs"
         );
     }
 }

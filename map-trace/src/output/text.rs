@@ -212,6 +212,8 @@ fn table_lines(summary: &Summary, budget: Budget) -> Vec<Line> {
     }
     if budget.blanks >= AIRY {
         lines.extend(stall_line(summary));
+    }
+    if budget.blanks > 1 {
         lines.extend(runtime_line(summary));
     }
     let folded = table.folded.join(" ");
