@@ -155,8 +155,10 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
         }
     });
     let header = Header::of(implementation, layouts);
-    let mut plan = Plan::default();
-    plan.flushes = flushes(binary);
+    let mut plan = Plan {
+        flushes: flushes(binary),
+        ..Plan::default()
+    };
     for (function, row) in &found {
         let same = |start: u64| {
             let other = found.iter().find(|(other, _)| other.start == start);

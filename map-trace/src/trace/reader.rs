@@ -19,7 +19,7 @@ use crate::model::TraceLine;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 
 /// Values of `type` that [`TraceLine`] knows.
-pub const LINE_TYPES: [&str; 23] = [
+pub const LINE_TYPES: [&str; 25] = [
     "header",
     "string",
     "stack",
@@ -40,6 +40,8 @@ pub const LINE_TYPES: [&str; 23] = [
     "map_make",
     "map_grow",
     "iteration",
+    "runtime",
+    "fatal_error",
     "mark",
     "aggregate",
     "footer",

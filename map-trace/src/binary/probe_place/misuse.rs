@@ -83,10 +83,10 @@ fn checked(code: &Code, at: usize, field: u64) -> Option<Register> {
 fn before(code: &Code, n: usize) -> Option<usize> {
     let i = code.instructions.get(n)?;
     let previous = n.checked_sub(1)?;
-    let flows = match code.instructions.get(previous)?.flow_control() {
-        FlowControl::Next | FlowControl::ConditionalBranch | FlowControl::Call => true,
-        _ => false,
-    };
+    let flows = matches!(
+        code.instructions.get(previous)?.flow_control(),
+        FlowControl::Next | FlowControl::ConditionalBranch | FlowControl::Call
+    );
     let mut jumps = code
         .instructions
         .iter()

@@ -259,3 +259,48 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         | TraceLine::Footer(_) => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Operation;
+
+    fn shown(what: &str, duration_ns: Option<u64>) -> String {
+        let line = TraceLine::Runtime(Box::new(RuntimeEvent {
+            time_ns: 5_000,
+            pid: 7,
+            tid: 8,
+            what: what.to_owned(),
+            duration_ns,
+            number: Some(3),
+            trigger: None,
+            write_barrier: None,
+            reason: None,
+            address: None,
+            bytes: None,
+            context: Context {
+                operation: Operation::Runtime,
+                sub_operation: None,
+                map: None,
+                goroutine: None,
+                stack: None,
+            },
+        }));
+        let mut out = Vec::new();
+        write_entry(&entry(&line).unwrap(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_collection_is_a_slice_of_the_process_and_a_stop_one_of_its_thread() {
+        for (what, phase) in [(what::GC_START, "b"), (what::GC_END, "e")] {
+            let text = shown(what, None);
+            let wanted = format!(r#""ts":5.000,"ph":"{phase}","cat":"runtime","id":"7.3""#);
+            assert!(text.contains(&wanted), "{text}");
+            assert!(text.contains(r#""name":"runtime: gc""#), "{text}");
+        }
+        let text = shown(what::STOP, Some(2_500));
+        assert!(text.contains(r#""ph":"X","dur":2.500"#), "{text}");
+        assert!(shown(what::SCAVENGE, None).contains(r#""ph":"i""#));
+    }
+}
