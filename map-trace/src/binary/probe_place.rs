@@ -17,6 +17,7 @@ use iced_x86::{
 };
 
 pub mod inside;
+pub mod misuse;
 #[cfg(test)]
 mod tests;
 

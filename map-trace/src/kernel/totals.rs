@@ -32,6 +32,8 @@ pub const fn kind_word(kind: u32) -> &'static str {
         kind::MAP_GROW => "map_grow",
         kind::ITERATION => "iteration",
         kind::MAP_CLEAR => "map_clear",
+        kind::RUNTIME => "runtime",
+        kind::FATAL => "fatal_error",
         _ => "unknown",
     }
 }

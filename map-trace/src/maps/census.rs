@@ -17,6 +17,11 @@ use crate::model::Operation::{self, Access, Assign, Clear, Delete, Iterate};
 /// The operations that are counted; their places in this list are what the kernel knows them by.
 pub const COUNTED: [Operation; 5] = [Assign, Access, Delete, Iterate, Clear];
 
+/// What the kernel knows flushes of the write barrier's buffers by: no operation on a map.
+pub const FLUSHES: u32 = 5;
+/// Empties a processor's buffer of pointers stored while the collector marks (Go 1.23 runtime/mwbbuf.go:195).
+const FLUSH: &str = "runtime.wbBufFlush1";
+
 /// Functions counted, at most: generic ones have one for each shape.
 const MAX_FUNCTIONS: usize = 256;
 
@@ -129,6 +134,8 @@ pub struct Plan {
     pub places: Vec<Planned>,
     /// Operations of which not every one is counted, and why.
     pub missed: Vec<(Operation, String)>,
+    /// Where flushes of the write barrier's buffers are counted: file offset and place.
+    pub flushes: Option<(u64, CensusPlace)>,
 }
 
 /// Plans the census of a Go program with maps; `entries` asks for page-table entries of the maps' storage.
@@ -138,7 +145,10 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
     };
     let found = counted(binary, implementation);
     let header = Header::of(implementation, layouts);
-    let mut plan = Plan::default();
+    let mut plan = Plan {
+        flushes: flushes(binary),
+        ..Plan::default()
+    };
     for (function, row) in &found {
         plan.add(binary, function, row, &found, header, entries);
     }
@@ -219,6 +229,24 @@ fn has_hash_tries(binary: &Binary) -> bool {
     let facts = binary.facts();
     let without = |name: &String| name == "nosynchashtriemap";
     facts.go_minor().is_some_and(|minor| minor >= 24) && !facts.go_experiments.iter().any(without)
+}
+
+fn flushes(binary: &Binary) -> Option<(u64, CensusPlace)> {
+    let symbol = binary.symbol(FLUSH).into_iter().find(|found| !found.data)?;
+    let function = binary.function_at(symbol.svma)?;
+    let code = binary.code_of(&function)?;
+    let place = probe_place::choose(binary, &code).entry?;
+    let flags = match place.counting {
+        Counting::ExactUnlessFlags => flag::UNLESS_FLAGS,
+        Counting::Exact => 0,
+    };
+    let counts = CensusPlace {
+        operation: FLUSHES,
+        flags,
+        through: DIRECT,
+        ..CensusPlace::default()
+    };
+    Some((place.file_offset, counts))
 }
 
 impl Plan {
@@ -367,7 +395,8 @@ mod tests {
     fn every_counted_operation_has_a_number_of_its_own_that_the_kernel_has_room_for() {
         let numbers: Vec<u32> = COUNTED.iter().map(index).collect();
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
-        assert!(COUNTED.len() <= map_trace_common::census::OPERATIONS);
+        assert_eq!(COUNTED.len(), FLUSHES as usize);
+        assert!(COUNTED.len() < map_trace_common::census::OPERATIONS);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::header::{FooterLine, HeaderLine};
+use super::runtime::{FatalErrorEvent, RuntimeEvent};
 use super::stack::StackLine;
 use super::vma::VmaFacts;
 use super::{Address, Cause, FaultCode, Operation, Prot, Pte};
@@ -33,6 +34,8 @@ pub enum TraceLine {
     MapGrow(Box<MapEvent>),
     Iteration(Box<IterationEvent>),
     MapClear(Box<MapEvent>),
+    Runtime(Box<RuntimeEvent>),
+    FatalError(Box<FatalErrorEvent>),
     Mark(MarkEvent),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
@@ -62,10 +65,12 @@ pub enum EventKind {
     MapGrow,
     Iteration,
     MapClear,
+    Runtime,
+    FatalError,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::PageFault,
         Self::Mprotect,
         Self::PkeyMprotect,
@@ -84,6 +89,8 @@ impl EventKind {
         Self::MapGrow,
         Self::Iteration,
         Self::MapClear,
+        Self::Runtime,
+        Self::FatalError,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -106,6 +113,8 @@ impl EventKind {
             Self::MapGrow => "map_grow",
             Self::Iteration => "iteration",
             Self::MapClear => "map_clear",
+            Self::Runtime => "runtime",
+            Self::FatalError => "fatal_error",
         }
     }
 }

@@ -118,6 +118,9 @@ pub struct FooterLine {
     /// What counting by duty cycle came to, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub census_sample: Option<CensusSample>,
+    /// Write barrier buffers that Go's runtime emptied, where operations were counted in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_barrier_flushes: Option<u64>,
     /// What was not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,

@@ -260,6 +260,12 @@ pub struct Summary {
     /// What counting by duty cycle came to, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub census_sample: Option<CensusSample>,
+    /// What Go's runtime did of its own; null when nothing was seen of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<super::runtime::RuntimeSummary>,
+    /// Fatal errors and panics that ended Go programs; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fatal_errors: Vec<super::runtime::FatalErrorEvent>,
     /// Operations that were not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,
@@ -324,6 +330,9 @@ pub struct EventTotals {
     pub iteration: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub map_clear: u64,
+    pub runtime: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fatal_error: u64,
 }
 
 const fn is_zero(count: &u64) -> bool {

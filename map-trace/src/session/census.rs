@@ -18,7 +18,7 @@ use crate::kernel::census;
 use crate::kernel::object::{Object, ObjectError};
 use crate::kernel::totals::Totals;
 use crate::kernel::uprobes::{Counted, Uprobes};
-use crate::maps::census::{COUNTED, HMAP_FLAGS, Plan, SWISS_FLAGS, plan};
+use crate::maps::census::{COUNTED, FLUSHES, HMAP_FLAGS, Plan, SWISS_FLAGS, plan};
 use crate::model::Operation;
 use crate::model::header::Probe;
 use crate::model::summary::{CensusRow, CensusSample, Count, CountKind, PteTally};
@@ -88,6 +88,8 @@ pub struct Census {
     implementation: Option<MapImplementation>,
     /// Something is counted.
     counts: bool,
+    /// Flushes of the write barrier's buffers are.
+    flushes: bool,
     /// The program runs: what is probed from now on has done something uncounted before.
     pub running: bool,
 }
@@ -114,6 +116,9 @@ impl Census {
             return Vec::new();
         }
         let plan = plan(binary, layouts, self.entries);
+        let flushes = plan
+            .flushes
+            .map(|(file_offset, place)| Counted { file_offset, place });
         let wanted: Vec<Counted> = plan
             .places
             .iter()
@@ -121,7 +126,9 @@ impl Census {
                 file_offset: planned.file_offset,
                 place: planned.place,
             })
+            .chain(flushes)
             .collect();
+        self.flushes |= flushes.is_some();
         if let Err(why) = uprobes.count(object, path, &wanted) {
             self.missed(None, format!("{}: {why}", name.display()));
             return Vec::new();
@@ -224,6 +231,12 @@ impl Census {
             }
         }
         (counts, rows)
+    }
+
+    /// How often the write barrier's buffers were emptied, where that was counted.
+    pub fn flushes(&self, object: &Object) -> Option<u64> {
+        let sums = census::counts(object).ok().filter(|_| self.flushes)?;
+        sums.get(FLUSHES as usize).map(|sum| sum.count)
     }
 
     /// What is known without counting.

@@ -27,6 +27,7 @@ pub struct Ending {
     pub counts: BTreeMap<String, Count>,
     pub census: BTreeMap<String, CensusRow>,
     pub census_sample: Option<CensusSample>,
+    pub write_barrier_flushes: Option<u64>,
     pub not_counted: Vec<String>,
     /// Entries into functions, by glob.
     pub entries: BTreeMap<String, u64>,
@@ -66,6 +67,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         counts: ending.counts,
         census: ending.census,
         census_sample: ending.census_sample,
+        write_barrier_flushes: ending.write_barrier_flushes,
         not_counted: ending.not_counted,
         entries: ending.entries,
         controls_ns: ending.controls_ns,
@@ -163,6 +165,7 @@ mod tests {
             counts: BTreeMap::new(),
             census: BTreeMap::new(),
             census_sample: None,
+            write_barrier_flushes: None,
             not_counted: Vec::new(),
             entries: BTreeMap::new(),
             controls_ns: 0,

@@ -201,6 +201,13 @@ fn facts(line: &TraceLine) -> Option<Facts<'_>> {
             event.pid,
             &event.context,
         )),
+        TraceLine::Runtime(event) => Some(Facts {
+            address: event.address.map_or(0, |address| address.0),
+            duration: event.duration_ns,
+            // What else happened is another group.
+            on: Some(&event.what),
+            ..moment(EventKind::Runtime, event.time_ns, event.pid, &event.context)
+        }),
         _ => None,
     }
 }

@@ -21,7 +21,7 @@ use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
 use crate::maps::registry::{Fact, Registry, Shape};
 use crate::maps::structure::{self, Plan, Role};
 use crate::model::header::Probe;
-use crate::space::Spaces;
+use crate::space::{Place, Spaces};
 
 /// Names of map types remembered.
 const MAX_NAMES: usize = 1 << 14;
@@ -86,6 +86,26 @@ impl Structure {
         })
     }
 
+    /// The program and the role of a place.
+    pub fn role(&self, place: u32) -> Option<(usize, Role)> {
+        let place = usize::try_from(place).ok()?;
+        self.places.get(place).copied()
+    }
+
+    /// `Some(23)` of a program made by Go 1.23.
+    pub fn go_minor(&self, program: usize) -> Option<u32> {
+        self.programs.get(program)?.binary.facts().go_minor()
+    }
+
+    /// Whether the descriptor at an address of a process is that of a type of strings.
+    pub fn is_string(&self, program: usize, address: u64, place: &Place) -> bool {
+        let of = || {
+            let binary = &self.programs.get(program)?.binary;
+            binary.go_is_string(svma(binary, address, place)?)
+        };
+        of().unwrap_or(false)
+    }
+
     /// No program is probed.
     pub fn is_empty(&self) -> bool {
         self.programs.is_empty()
@@ -141,22 +161,27 @@ impl Structure {
         spaces: &Spaces,
     ) -> Option<String> {
         let binary = &self.programs.get(program)?.binary;
-        let svma = match spaces.place(tgid, address).vma {
-            // A type made at run time lies in memory that shows no file.
-            Some(vma) => {
-                vma.name().filter(|name| name.starts_with('/'))?;
-                let offset = address.checked_sub(vma.start)?.checked_add(vma.offset)?;
-                binary.svma_of_file_offset(offset)?
-            }
-            // The replay has holes; a program that is not position-independent lies where it says.
-            None if !binary.facts().pie => address,
-            None => return None,
-        };
+        let svma = svma(binary, address, &spaces.place(tgid, address))?;
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }
         let name = self.names.entry((program, svma));
         name.or_insert_with(|| binary.go_map_type(svma)).clone()
+    }
+}
+
+/// The address in the file of what lies at an address of a process.
+fn svma(binary: &Binary, address: u64, place: &Place) -> Option<u64> {
+    match &place.vma {
+        // A type made at run time lies in memory that shows no file.
+        Some(vma) => {
+            vma.name().filter(|name| name.starts_with('/'))?;
+            let offset = address.checked_sub(vma.start)?.checked_add(vma.offset)?;
+            binary.svma_of_file_offset(offset)
+        }
+        // The replay has holes; a program that is not position-independent lies where it says.
+        None if !binary.facts().pie => Some(address),
+        None => None,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::model::TraceLine;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 
 /// Values of `type` that [`TraceLine`] knows.
-pub const LINE_TYPES: [&str; 24] = [
+pub const LINE_TYPES: [&str; 26] = [
     "header",
     "string",
     "stack",
@@ -42,6 +42,8 @@ pub const LINE_TYPES: [&str; 24] = [
     "map_grow",
     "iteration",
     "map_clear",
+    "runtime",
+    "fatal_error",
     "mark",
     "aggregate",
     "footer",

@@ -220,7 +220,7 @@ impl Shape {
 
     /// What a record of a place says.
     pub fn fact(&self, role: Role, record: &MapOperationRecord) -> Fact {
-        let [a, b, c, d, _] = record.arguments;
+        let [a, b, c, d, ..] = record.arguments;
         let opened = record.read & MapOperationRecord::NOT_OPENED == 0;
         let mut fact = Fact {
             goroutine: record.header.goroutine,
@@ -242,7 +242,8 @@ impl Shape {
                 fact.storage = Storage::Pending(self.table(record, 0));
                 return fact;
             }
-            Role::Start | Role::Open => return fact,
+            // The start, an opening, or nothing about a map's memory.
+            _ => return fact,
         };
         fact.map = map;
         fact.type_address = type_address;

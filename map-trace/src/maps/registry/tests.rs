@@ -198,7 +198,7 @@ fn grown(b: u64, flags: u64) -> MapOperationRecord {
     let mut record = MapOperationRecord {
         header: RecordHeader::default(),
         read: 3,
-        arguments: [0x5000, 0x1000, 0, 0, 0],
+        arguments: [0x5000, 0x1000, 0, 0, 0, 0],
         ..MapOperationRecord::default()
     };
     record.words[0] = [100, flags | b << 8, 0x20000, 0x10000, 0, 0, 0, 0];
@@ -254,7 +254,7 @@ proptest::proptest! {
     #[test]
     fn any_bytes_in_any_order_leave_the_counts_right(
         records in proptest::collection::vec(
-            (proptest::array::uniform32(proptest::num::u64::ANY), 0_u32..16, 1_u32..3), 0..40)
+            (proptest::array::uniform32(proptest::num::u64::ANY), 0_u32..26, 1_u32..3), 0..40)
     ) {
         let shape = shape();
         let mut registry = Registry::default();
@@ -262,7 +262,7 @@ proptest::proptest! {
             let mut record = MapOperationRecord { read: words[31] as u32, ..Default::default() };
             // Few different addresses, so that maps meet.
             let near = |word: u64| if word & 1 == 0 { word } else { word >> 48 };
-            record.arguments.copy_from_slice(&words.map(near)[..5]);
+            record.arguments.copy_from_slice(&words.map(near)[..6]);
             record.result = near(words[5]);
             for (n, word) in words.iter().enumerate().take(24) {
                 record.words[n / 8][n % 8] = near(*word);

@@ -99,13 +99,14 @@ fn evacuated(planner: &mut Planner<'_>) {
 }
 
 /// A register as a source, if it is one of those that are kept.
-fn kept(register: Register) -> Option<u32> {
+pub(super) fn kept(register: Register) -> Option<u32> {
     const KEPT: [Register; ARGUMENTS] = [
         Register::RAX,
         Register::RBX,
         Register::RCX,
         Register::RDI,
         Register::RSI,
+        Register::RDX,
     ];
     let n = KEPT.iter().position(|one| *one == register)?;
     Some(argument(u32::try_from(n).ok()?))

@@ -71,6 +71,11 @@ impl Session<'_> {
                 .entries
                 .result(&self.instrument.object),
             census_sample,
+            write_barrier_flushes: self
+                .instrument
+                .probes
+                .census
+                .flushes(&self.instrument.object),
             not_counted: self.instrument.probes.census.notes(),
             duration_ns,
             status: waited

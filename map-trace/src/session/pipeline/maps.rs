@@ -30,6 +30,11 @@ impl Pipeline {
         if let Some(mark) = self.mark(record) {
             return self.recorder.record(&TraceLine::Mark(mark));
         }
+        if let Some((program, role)) = self.structure.role(record.place)
+            && role.of_runtime()
+        {
+            return self.runtime_record(record, role, program);
+        }
         let Some(told) = self.structure.read(record) else {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
             return;
@@ -45,6 +50,13 @@ impl Pipeline {
         if header.kind == kind::MAP_STATE {
             return;
         }
+        let operation = match header.kind {
+            kind::MAP_MAKE => Operation::Make,
+            kind::MAP_GROW => Operation::Grow,
+            kind::MAP_CLEAR => Operation::Clear,
+            _ => Operation::Iterate,
+        };
+        self.remember(&header, told.fact.map, &operation);
         if !matches!(header.kind, kind::ITERATION | kind::MAP_CLEAR) {
             self.unpark((header.tgid, header.goroutine));
         }
