@@ -19,7 +19,7 @@ mod system;
 mod trace;
 
 pub use binary::{as_nobody, map_trace, require_root};
-pub use live::Live;
+pub use live::{Live, gated};
 pub use said::{Range, Said};
 pub use session::{Session, Traced, kill};
 pub use system::{Setting, Swap, skipped};

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use map_trace::model::Address;
-use map_trace::model::event::{Context, IterationEvent, MapEvent, TraceLine};
+use map_trace::model::event::{Context, MapEvent, TraceLine};
 use map_trace_tests::{GoToolchain, Session, Strip, Traced, go, go_toolchains};
 
 fn session(toolchain: &GoToolchain, strip: Strip, arguments: &[&str]) -> Session {
@@ -50,16 +50,6 @@ fn grown(traced: &Traced) -> Vec<&MapEvent> {
     lines
         .filter_map(|line| match line {
             TraceLine::MapGrow(event) => Some(&**event),
-            _ => None,
-        })
-        .collect()
-}
-
-fn iterations(traced: &Traced) -> Vec<&IterationEvent> {
-    let lines = traced.trace.lines().iter();
-    lines
-        .filter_map(|line| match line {
-            TraceLine::Iteration(event) => Some(&**event),
             _ => None,
         })
         .collect()
@@ -145,7 +135,7 @@ fn every_map_made_and_every_loop_begun_is_told_once() {
                 })
                 .count() as u64;
             assert_eq!(small, traced.said.number("small"), "{version}");
-            let loops = iterations(&traced);
+            let loops: Vec<_> = traced.trace.iterations().collect();
             let own = loops.iter().filter(|event| {
                 event.map_type.as_deref() == Some("map[uint64]uint64") && event.entries == Some(10)
             });
@@ -218,7 +208,7 @@ fn events_carry_the_goroutine_whichever_thread_runs_it() {
             Strip::Yes,
             &["-iterations", "4000", "-goroutines", "5"],
         );
-        let loops = iterations(&traced);
+        let loops: Vec<_> = traced.trace.iterations().collect();
         let mut counts = std::collections::BTreeMap::<u64, u64>::new();
         for event in loops.iter().filter(|event| event.entries == Some(10)) {
             let goroutine = event.context.goroutine.expect("a goroutine");
@@ -243,7 +233,7 @@ fn beyond_the_detail_limit_loops_are_counted_exactly() {
             .arguments(&["-iterations", "20000"])
             .traced()
             .sound();
-        let begun = iterations(&traced).len() as u64;
+        let begun = traced.trace.iterations().count() as u64;
         assert!(begun <= 100, "{begun} told in full");
         let groups: u64 = traced
             .trace
@@ -314,7 +304,7 @@ fn an_attached_process_tells_of_loops_from_then_on() {
         lines.read_to_string(&mut rest).expect("the end");
         assert!(child.wait().expect("its end").success());
         let traced = live.finish();
-        let loops = iterations(&traced);
+        let loops: Vec<_> = traced.trace.iterations().collect();
         assert_eq!(loops.len(), 400, "{}", toolchain.label());
         assert!(loops.iter().all(|event| event.context.goroutine.is_some()));
         assert_eq!(loops[0].map_type.as_deref(), Some("map[uint64]uint64"));

@@ -10,12 +10,12 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use map_trace::model::event::{IterationEvent, TraceLine};
 use map_trace::model::summary::CountKind;
 use map_trace_tests::{
-    Flavour, GoToolchain, Session, Strip, Traced, asked_go, c, go, go_toolchains, require_root,
+    Flavour, GoToolchain, Session, Strip, Traced, asked_go, c, gated, go, go_toolchains,
+    require_root,
 };
 
 fn oldest() -> GoToolchain {
@@ -24,16 +24,6 @@ fn oldest() -> GoToolchain {
 
 fn newest() -> GoToolchain {
     go_toolchains().pop().expect("a toolchain")
-}
-
-fn iterations(traced: &Traced) -> Vec<&IterationEvent> {
-    let lines = traced.trace.lines().iter();
-    lines
-        .filter_map(|line| match line {
-            TraceLine::Iteration(event) => Some(&**event),
-            _ => None,
-        })
-        .collect()
 }
 
 /// A program with other bytes, ready to run.
@@ -90,8 +80,10 @@ fn run(program: &Path) -> Traced {
 
 /// Functions that contain the loops that were told.
 fn looping(traced: &Traced) -> BTreeSet<&str> {
-    let own = iterations(traced);
-    let own = own.iter().filter(|event| event.entries == Some(10));
+    let own = traced
+        .trace
+        .iterations()
+        .filter(|event| event.entries == Some(10));
     own.flat_map(|event| traced.trace.functions(&event.context))
         .filter(|function| function.starts_with("main.loop"))
         .collect()
@@ -114,7 +106,7 @@ fn of_an_unknown_go_maps_are_told_when_the_program_describes_them_and_refused_wh
                     refused.len() == 1 && refused[0].contains("no table for go1.99"),
                     "{refused:?}"
                 );
-                assert!(iterations(&traced).is_empty());
+                assert_eq!(traced.trace.iterations().count(), 0);
             } else {
                 assert!(refused.is_empty(), "{refused:?}");
                 assert!(looping(&traced).contains("main.loop"));
@@ -168,15 +160,7 @@ struct Waiting {
 impl Waiting {
     fn start(mut command: Command) -> Self {
         require_root();
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        lines.read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n");
+        let (child, lines) = gated(&mut command);
         Self { child, lines }
     }
 
@@ -218,7 +202,7 @@ impl Waiting {
 }
 
 fn check_attached(traced: &Traced, how: &str) {
-    let loops = iterations(traced);
+    let loops: Vec<_> = traced.trace.iterations().collect();
     assert_eq!(loops.len(), 40, "{how}");
     for event in &loops {
         assert_eq!(

@@ -75,3 +75,15 @@ fn exit_code(status: anyhow::Result<u8>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_arguments_of_a_step_clash() {
+        Cli::command().debug_assert();
+    }
+}

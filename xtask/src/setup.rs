@@ -23,6 +23,8 @@ use crate::process::run as spawn;
 use crate::root;
 
 #[derive(clap::Args)]
+// Flattened into those of `test`: a group of the same name there would clash.
+#[group(skip)]
 pub struct Options {
     /// Go versions besides the usual, by commas: 1.24, 1.24.11, 1.24+noswissmap, all
     #[arg(long, value_name = "VERSIONS")]
