@@ -9,6 +9,7 @@ pub mod calibrate;
 pub mod census;
 pub mod counters;
 pub mod host;
+pub mod kfunc;
 pub mod object;
 pub mod offsets;
 pub mod perf_programs;

@@ -1,6 +1,7 @@
 //! The BPF object: loaded with the session's settings, attached, detached.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
 use aya::programs::{BtfTracePoint, Program, ProgramError, RawTracePoint};
@@ -11,15 +12,19 @@ use map_trace_common::process::Process;
 use map_trace_common::record::Aggregate;
 use map_trace_common::settings::Settings;
 
+use super::kfunc::Image;
 use super::probe_table::{PROBES, ProbeRow};
 use crate::model::header::Probe;
 
 /// The object, built for bpfel-unknown-none by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/map-trace.bpf.o"));
 
+/// The object as it is loaded on this kernel.
+static IMAGE: OnceLock<Image> = OnceLock::new();
+
 /// The object's bytes.
 pub(super) fn bytes() -> &'static [u8] {
-    OBJECT
+    IMAGE.get().map_or(OBJECT, Image::bytes)
 }
 
 /// A type of `map-trace-common` as aya wants it.
@@ -62,11 +67,16 @@ pub struct Object {
 impl Object {
     /// Creates the maps with the settings in place; no program is loaded yet.
     pub fn load(settings: &Settings) -> Result<Self, ObjectError> {
+        let image = IMAGE.get_or_init(|| Image::new(OBJECT, settings.word_function));
+        let mut settings = *settings;
+        if !image.read_only_cast {
+            settings.word_type = 0;
+        }
         let ebpf = EbpfLoader::new()
             .btf(None)
             .verifier_log_level(VerifierLogLevel::DISABLE)
-            .override_global("SETTINGS", &Shared(*settings), true)
-            .load(OBJECT)
+            .override_global("SETTINGS", &Shared(settings), true)
+            .load(image.bytes())
             .map_err(Box::new)?;
         Ok(Self {
             ebpf,

@@ -11,7 +11,7 @@ use crate::kernel::btf::Btf;
 use crate::kernel::object::{self, Object, ObjectError};
 use crate::kernel::ring::Ring;
 use crate::kernel::totals::Totals;
-use crate::kernel::{calibrate, offsets, tracepoint_args};
+use crate::kernel::{calibrate, kfunc, offsets, tracepoint_args};
 use crate::model::header::{Calibration, Host};
 use crate::model::pte::PteContext;
 
@@ -135,6 +135,7 @@ fn settings(wishes: Wishes) -> Result<Settings> {
         .map_err(|why| Error::failed("cannot read the kernel's types", why).fix(FIX_BTF))?;
     let mut settings = Settings::UNKNOWN;
     let problems = offsets::fill(&btf, &mut settings);
+    kfunc::find(&btf, &mut settings);
     if settings.task_mm == NO_OFFSET
         || settings.task_tgid == NO_OFFSET
         || settings.task_pid == NO_OFFSET
