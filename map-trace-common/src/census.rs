@@ -53,6 +53,21 @@ pub struct CensusPlace {
     pub reserved: u32,
 }
 
+/// Index of [`Goal`]'s hit, in place of a place's.
+pub const GOAL_PLACE: u32 = u32::MAX;
+
+/// A number of operations whose passing is told once: by a record of place [`GOAL_PLACE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Goal {
+    /// Bit n: operation n counts. 0: nothing is told.
+    pub operations: u64,
+    /// So many operations come before; the next one's start is told.
+    pub after: u64,
+    /// Those so far, over all processes and CPUs.
+    pub seen: u64,
+}
+
 /// What page-table entries of map storage were like.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -52,6 +52,9 @@ pub mod flag {
     pub const MARKS: u32 = 16;
     /// Inside of a function, with a frame of its own: the word at rsp is no return address.
     pub const INSIDE: u32 = 32;
+    /// With [`OPENS`]: the word at [`super::Read::offset`] of the first read, from the first argument on, is kept in
+    /// place of the last argument, which the function does not have. The function changes it.
+    pub const KEEPS: u32 = 64;
 }
 
 /// A place; its index is the probe's cookie.

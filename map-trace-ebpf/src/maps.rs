@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
-use map_trace_common::census::{CensusCounts, CensusPlace, MAX_CENSUS_PLACES, OPERATIONS};
+use map_trace_common::census::{CensusCounts, CensusPlace, Goal, MAX_CENSUS_PLACES, OPERATIONS};
 pub use map_trace_common::cpu::Cpu;
 use map_trace_common::limits::{
     FAULT_SLOTS, MAX_AGGREGATES, MAX_GROUPS, MAX_PENDING, MAX_PROCESSES, RING_BYTES,
@@ -126,3 +126,7 @@ pub static CENSUS: Array<CensusPlace> = Array::with_max_entries(MAX_CENSUS_PLACE
 #[map]
 pub static CENSUS_COUNTS: PerCpuArray<CensusCounts> =
     PerCpuArray::with_max_entries(OPERATIONS as u32, 0);
+
+/// The number of operations whose passing is told.
+#[map]
+pub static CENSUS_GOAL: Array<Goal> = Array::with_max_entries(1, 0);

@@ -33,7 +33,7 @@ pub use file::{FileError, parse_file};
 pub use judge::{Judge, Setup, judge_trace, judge_trace_within, regions_of};
 pub use parse::{ParseError, parse};
 pub use rule::{Area, Compare, Condition, Expect, Rule, Value};
-pub use window::Window;
+pub use window::{AfterOperations, Window};
 pub use words::{EVENTS, EventWord};
 
 use crate::model::Operation;

@@ -6,6 +6,7 @@ mod census;
 mod clock;
 pub mod compare;
 mod controls;
+mod entries;
 mod faults;
 mod footer;
 mod instrument;

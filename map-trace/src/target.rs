@@ -24,6 +24,7 @@ mod signals;
 pub mod stop;
 pub mod surroundings;
 pub mod syscall;
+pub mod toolchains;
 pub mod wait;
 
 pub use identity::UserChoice;

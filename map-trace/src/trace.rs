@@ -5,6 +5,7 @@
 //! that may be cut short, damaged or hostile. Neither holds more than one line in memory.
 
 mod error;
+mod flat;
 mod lines;
 mod place;
 mod reader;

@@ -19,7 +19,7 @@ mod system;
 mod trace;
 
 pub use binary::{as_nobody, map_trace, require_root};
-pub use live::Live;
+pub use live::{Live, gated};
 pub use said::{Range, Said};
 pub use session::{Session, Traced, kill};
 pub use system::{Setting, Swap, skipped};
@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use map_trace_workloads as workloads;
-pub use workloads::{Flavour, GoToolchain, Strip};
+pub use workloads::{Flavour, GoToolchain, Strip, asked_go};
 
 /// The C workload of that name, built on first use.
 pub fn c(name: &str) -> PathBuf {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use map_trace::model::Cause;
 use map_trace::model::event::{
-    AggregateLine, Context, EventKind, ExecEvent, ExitEvent, ForkEvent, MemoryCallEvent, Mode,
-    PageFaultEvent, SignalEvent, TraceLine,
+    AggregateLine, Context, EventKind, ExecEvent, ExitEvent, ForkEvent, IterationEvent,
+    MemoryCallEvent, Mode, PageFaultEvent, SignalEvent, TraceLine,
 };
 use map_trace::model::header::{FooterLine, HeaderLine};
 use map_trace::model::stack::StackLine;
@@ -104,6 +104,14 @@ impl Trace {
     pub fn exits(&self) -> impl Iterator<Item = &ExitEvent> {
         self.lines.iter().filter_map(|line| match line {
             TraceLine::Exit(event) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// Loops over maps that began.
+    pub fn iterations(&self) -> impl Iterator<Item = &IterationEvent> {
+        self.lines.iter().filter_map(|line| match line {
+            TraceLine::Iteration(event) => Some(&**event),
             _ => None,
         })
     }

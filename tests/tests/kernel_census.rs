@@ -26,7 +26,7 @@ fn demo(toolchain: &map_trace_tests::GoToolchain, entries: &str, options: &[&str
 #[test]
 fn a_full_census_counts_every_assign_and_every_step_of_a_loop() {
     for toolchain in go_toolchains() {
-        let version = &toolchain.version;
+        let version = &toolchain.label();
         let runs = ["2000", "12000"].map(|n| demo(&toolchain, n, &["--census", "full"]));
         let own = runs.each_ref().map(|run| {
             let assigns = count(run, "assign");
@@ -52,7 +52,7 @@ fn without_counting_there_were_at_least_as_many_assigns_as_entries() {
     for toolchain in go_toolchains() {
         let traced = demo(&toolchain, "5000", &[]);
         let (assigns, steps) = (count(&traced, "assign"), count(&traced, "iterate"));
-        let version = &toolchain.version;
+        let version = &toolchain.label();
         assert_eq!(assigns.kind, CountKind::LowerBound, "{version}");
         assert_eq!(steps.kind, CountKind::LowerBound, "{version}");
         let told = traced.said.number("assigns");

@@ -20,7 +20,7 @@ fn traced(toolchain: &GoToolchain, strip: Strip, program: &str, arguments: &[&st
         traced.status(),
         0,
         "{}: {}",
-        toolchain.version,
+        toolchain.label(),
         traced.stderr()
     );
     traced
@@ -44,7 +44,7 @@ fn events(traced: &Traced, operation: &Operation, kind: EventKind) -> u64 {
 #[test]
 fn maps_are_never_protected_and_their_faults_are_growth() {
     for toolchain in go_toolchains() {
-        let version = &toolchain.version;
+        let version = &toolchain.label();
         let traced = traced(&toolchain, Strip::No, "demo", &[]);
         for operation in [
             Operation::Iterate,
@@ -102,13 +102,13 @@ fn the_programs_language_version_and_kind_of_map_are_known() {
                 demo.map_implementation.as_deref(),
                 Some(maps),
                 "{}",
-                toolchain.version
+                toolchain.label()
             );
             assert_eq!(
                 demo.stripped,
                 Some(strip == Strip::Yes),
                 "{}",
-                toolchain.version
+                toolchain.label()
             );
         }
     }
@@ -146,7 +146,7 @@ fn a_stripped_program_is_attributed_like_the_whole_one() {
             shares(&session.traced().sound())
         };
         let (whole, stripped) = (run(Strip::No), run(Strip::Yes));
-        let version = &toolchain.version;
+        let version = &toolchain.label();
         assert!(whole.0 > 50 && whole.1 > 50, "{version}: {whole:?}");
         assert!(
             whole.0.abs_diff(stripped.0) <= 3,
@@ -173,7 +173,7 @@ fn the_stacks_of_go_programs_have_names() {
                 .map(|fault| traced.trace.functions(&fault.context))
                 .collect();
             let nameless = stacks.iter().find(|functions| functions.contains(&"?"));
-            assert_eq!(nameless, None, "{}", toolchain.version);
+            assert_eq!(nameless, None, "{}", toolchain.label());
             // Package initialisers fill maps too.
             let ours = stacks
                 .iter()
@@ -185,10 +185,10 @@ fn the_stacks_of_go_programs_have_names() {
             assert!(
                 count > 100,
                 "{}: {count} of {}",
-                toolchain.version,
+                toolchain.label(),
                 stacks.len()
             );
-            assert_eq!(in_phase, count, "{}", toolchain.version);
+            assert_eq!(in_phase, count, "{}", toolchain.label());
         }
     }
 }
@@ -206,24 +206,24 @@ fn a_program_that_does_protect_its_map_is_caught() {
             traced.status(),
             0,
             "{}: {}",
-            toolchain.version,
+            toolchain.label(),
             traced.stderr()
         );
         let calls = traced
             .trace
             .calls_in(EventKind::Mprotect, traced.said.range());
-        assert_eq!(calls.len(), 16, "{}", toolchain.version);
+        assert_eq!(calls.len(), 16, "{}", toolchain.label());
         for call in calls {
             let functions = traced.trace.functions(&call.context);
             assert!(
                 functions.contains(&"main.sabotage"),
                 "{}: {functions:?}",
-                toolchain.version
+                toolchain.label()
             );
             assert!(
                 functions.contains(&"main.rangeSabotaged"),
                 "{}: {functions:?}",
-                toolchain.version
+                toolchain.label()
             );
         }
     }

@@ -4,7 +4,7 @@
     reason = "helpers of tests: a failure here is a failed test"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -15,7 +15,7 @@ use map_trace::kernel::uprobes::{Uprobes, Wanted};
 use map_trace::maps::structure;
 use map_trace_common::record::kind;
 use map_trace_common::settings::Settings;
-use map_trace_tests::{Said, Strip, go, go_toolchains, require_root};
+use map_trace_tests::{Said, Strip, gated, go, go_toolchains, require_root};
 
 /// How often, unless `MAP_TRACE_HAMMER` says otherwise.
 const TIMES: u32 = 25;
@@ -58,16 +58,7 @@ fn a_go_program_survives_probes_that_come_and_go_under_collection_and_stack_grow
     require_root();
     for toolchain in go_toolchains() {
         let program = go(&toolchain, Strip::Yes, "hammer");
-        let mut child = Command::new(&program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        lines.read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n");
+        let (mut child, mut lines) = gated(Command::new(&program).stderr(Stdio::piped()));
         let object = hammer(child.id(), &program);
         let mut stdin = child.stdin.take().expect("a pipe");
         // A program that has crashed reads nothing; what it says then is the better message.
@@ -76,12 +67,12 @@ fn a_go_program_survives_probes_that_come_and_go_under_collection_and_stack_grow
         lines.read_to_string(&mut rest).expect("the end");
         let output = child.wait_with_output().expect("its end");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {stderr}", toolchain.version);
+        assert!(output.status.success(), "{}: {stderr}", toolchain.label());
         let said = Said::parse(&rest);
-        assert_eq!(said.number("wrong"), 0, "{}", toolchain.version);
+        assert_eq!(said.number("wrong"), 0, "{}", toolchain.label());
         assert!(said.number("rounds") > 0);
         let hits =
             Totals::read(&object).expect("the counters").kinds[kind::ITERATION as usize].counted;
-        assert!(hits > 0, "{}: the probes were never hit", toolchain.version);
+        assert!(hits > 0, "{}: the probes were never hit", toolchain.label());
     }
 }

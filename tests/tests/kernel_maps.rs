@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use map_trace::model::Address;
-use map_trace::model::event::{Context, IterationEvent, MapEvent, TraceLine};
+use map_trace::model::event::{Context, MapEvent, TraceLine};
 use map_trace_tests::{GoToolchain, Session, Strip, Traced, go, go_toolchains};
 
 fn session(toolchain: &GoToolchain, strip: Strip, arguments: &[&str]) -> Session {
@@ -22,14 +22,14 @@ fn traced(toolchain: &GoToolchain, strip: Strip, arguments: &[&str]) -> Traced {
         traced.status(),
         0,
         "{}: {}",
-        toolchain.version,
+        toolchain.label(),
         traced.stderr()
     );
     let header = traced.trace.header();
     assert!(
         header.not_probed.is_empty(),
         "{}: {:?}",
-        toolchain.version,
+        toolchain.label(),
         header.not_probed
     );
     traced
@@ -50,16 +50,6 @@ fn grown(traced: &Traced) -> Vec<&MapEvent> {
     lines
         .filter_map(|line| match line {
             TraceLine::MapGrow(event) => Some(&**event),
-            _ => None,
-        })
-        .collect()
-}
-
-fn iterations(traced: &Traced) -> Vec<&IterationEvent> {
-    let lines = traced.trace.lines().iter();
-    lines
-        .filter_map(|line| match line {
-            TraceLine::Iteration(event) => Some(&**event),
             _ => None,
         })
         .collect()
@@ -126,7 +116,7 @@ fn told_storage(traced: &Traced, map: Address) -> BTreeSet<(u64, u64)> {
 fn every_map_made_and_every_loop_begun_is_told_once() {
     for toolchain in go_toolchains() {
         for strip in [Strip::No, Strip::Yes] {
-            let version = &toolchain.version;
+            let version = &toolchain.label();
             let traced = traced(
                 &toolchain,
                 strip,
@@ -145,7 +135,7 @@ fn every_map_made_and_every_loop_begun_is_told_once() {
                 })
                 .count() as u64;
             assert_eq!(small, traced.said.number("small"), "{version}");
-            let loops = iterations(&traced);
+            let loops: Vec<_> = traced.trace.iterations().collect();
             let own = loops.iter().filter(|event| {
                 event.map_type.as_deref() == Some("map[uint64]uint64") && event.entries == Some(10)
             });
@@ -168,7 +158,7 @@ fn the_memory_told_of_a_map_is_what_the_program_finds_itself() {
             told_storage(&traced, map),
             said_storage(&traced),
             "{}",
-            toolchain.version
+            toolchain.label()
         );
         let steps: BTreeSet<_> = grown(&traced)
             .iter()
@@ -181,14 +171,14 @@ fn the_memory_told_of_a_map_is_what_the_program_finds_itself() {
             ["double"].as_slice()
         };
         let expected: BTreeSet<_> = expected.iter().map(|step| (*step).to_owned()).collect();
-        assert_eq!(steps, expected, "{}", toolchain.version);
+        assert_eq!(steps, expected, "{}", toolchain.label());
     }
 }
 
 #[test]
 fn faults_of_growth_are_on_the_buckets_of_the_map_that_grows() {
     for toolchain in go_toolchains() {
-        let version = &toolchain.version;
+        let version = &toolchain.label();
         let traced = traced(&toolchain, Strip::No, &["-entries", "200000"]);
         let map = growing(&traced);
         let (mut on, mut off) = (0, 0);
@@ -218,14 +208,14 @@ fn events_carry_the_goroutine_whichever_thread_runs_it() {
             Strip::Yes,
             &["-iterations", "4000", "-goroutines", "5"],
         );
-        let loops = iterations(&traced);
+        let loops: Vec<_> = traced.trace.iterations().collect();
         let mut counts = std::collections::BTreeMap::<u64, u64>::new();
         for event in loops.iter().filter(|event| event.entries == Some(10)) {
             let goroutine = event.context.goroutine.expect("a goroutine");
             *counts.entry(goroutine).or_default() += 1;
         }
         let each: Vec<u64> = counts.into_values().collect();
-        assert_eq!(each, [800; 5], "{}", toolchain.version);
+        assert_eq!(each, [800; 5], "{}", toolchain.label());
         let main = traced
             .trace
             .faults()
@@ -243,7 +233,7 @@ fn beyond_the_detail_limit_loops_are_counted_exactly() {
             .arguments(&["-iterations", "20000"])
             .traced()
             .sound();
-        let begun = iterations(&traced).len() as u64;
+        let begun = traced.trace.iterations().count() as u64;
         assert!(begun <= 100, "{begun} told in full");
         let groups: u64 = traced
             .trace
@@ -257,7 +247,7 @@ fn beyond_the_detail_limit_loops_are_counted_exactly() {
         assert!(
             (own..own + 10).contains(&all),
             "{}: {all} of {own}",
-            toolchain.version
+            toolchain.label()
         );
     }
 }
@@ -274,7 +264,7 @@ fn a_program_started_by_another_is_probed_from_its_first_instruction_when_its_fi
             typed.count() as u64,
             traced.said.number("makes"),
             "{}",
-            toolchain.version
+            toolchain.label()
         );
         assert!(
             traced
@@ -314,8 +304,8 @@ fn an_attached_process_tells_of_loops_from_then_on() {
         lines.read_to_string(&mut rest).expect("the end");
         assert!(child.wait().expect("its end").success());
         let traced = live.finish();
-        let loops = iterations(&traced);
-        assert_eq!(loops.len(), 400, "{}", toolchain.version);
+        let loops: Vec<_> = traced.trace.iterations().collect();
+        assert_eq!(loops.len(), 400, "{}", toolchain.label());
         assert!(loops.iter().all(|event| event.context.goroutine.is_some()));
         assert_eq!(loops[0].map_type.as_deref(), Some("map[uint64]uint64"));
     }

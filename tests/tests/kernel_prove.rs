@@ -58,7 +58,7 @@ fn claims_are_judged_for_both_kinds_of_maps_and_turn_round_on_saboteurs() {
     let folder = tempfile::tempdir().unwrap();
     let output = prove(&[
         "--only",
-        "1.1,1.4,2.3c",
+        "1.1,1.4,2.3c,4.4e-c",
         "--go",
         &go,
         "--counterfactuals",
@@ -77,6 +77,8 @@ fn claims_are_judged_for_both_kinds_of_maps_and_turn_round_on_saboteurs() {
             "1.4 swiss refuted",
             "2.3c classic refuted",
             "2.3c swiss refuted",
+            "4.4e-c classic supported",
+            "4.4e-c swiss supported",
         ],
         "{document:#}"
     );

@@ -1,7 +1,7 @@
 //! Claims about a part of a run: from the first entry into one function to the first into another.
 
-use map_trace::model::TraceLine;
 use map_trace::model::summary::VerdictWord;
+use map_trace::model::{Operation, TraceLine};
 use map_trace_tests::{Session, Strip, Traced, c, go, go_toolchains};
 
 /// Judges that nothing protects memory, in a part of the workload `hot`, which protects a page before it calls `hot`.
@@ -23,7 +23,7 @@ fn marks(traced: &Traced) -> Vec<&str> {
     let lines = traced.trace.lines().iter();
     lines
         .filter_map(|line| match line {
-            TraceLine::Mark(mark) => Some(mark.symbol.as_str()),
+            TraceLine::Mark(mark) => mark.symbol.as_deref(),
             _ => None,
         })
         .collect()
@@ -134,5 +134,61 @@ fn a_go_program_is_judged_from_a_phase_of_its_own() {
             toolchain.version,
             verdict(&traced)
         );
+    }
+}
+
+#[test]
+fn a_go_program_is_judged_once_a_number_of_map_operations_are_over() {
+    let toolchain = go_toolchains().pop().expect("a Go toolchain");
+    let judge = |after: &str, census: &[&str]| {
+        let session = Session::check(go(&toolchain, Strip::No, "demo")).in_full();
+        let session = session.arguments(&["-n", "10000"]);
+        let rule = ["--expect", "map_grow == 0", "--after-ops", after];
+        let words = rule.iter().chain(census);
+        words
+            .fold(session, |session, word| session.option(word))
+            .traced()
+            .sound()
+    };
+    let early = judge("assign=1000", &[]);
+    assert_eq!(
+        verdict(&early).0,
+        VerdictWord::Refuted,
+        "{:?}",
+        verdict(&early)
+    );
+    assert_eq!(early.status(), 1);
+    let noted: Vec<_> = early
+        .trace
+        .lines()
+        .iter()
+        .filter_map(|line| match line {
+            TraceLine::Mark(mark) => Some((mark.after_operations, mark.operation.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(noted, [(Some(1000), Some(Operation::Assign))]);
+    let uncounted = judge("assign=1000", &["--census", "off"]);
+    assert_eq!(uncounted.status(), 3);
+    assert!(
+        verdict(&uncounted).1.contains("--census full"),
+        "{:?}",
+        verdict(&uncounted)
+    );
+    let never = judge("1000000000", &[]);
+    assert_eq!(verdict(&never).0, VerdictWord::Inconclusive);
+    assert!(
+        verdict(&never).1.contains("were counted"),
+        "{:?}",
+        verdict(&never)
+    );
+    // The same trace tells the same later, and nothing of another number.
+    for (after, status) in [("assign=1000", 1), ("assign=1001", 3)] {
+        let output = std::process::Command::new(map_trace_tests::map_trace())
+            .args(["check", "--expect", "map_grow == 0", "--after-ops", after])
+            .arg(&early.trace_file)
+            .output()
+            .expect("map-trace runs");
+        assert_eq!(output.status.code(), Some(status), "{after}");
     }
 }

@@ -128,7 +128,7 @@ fn so_it_is_without_optimisation_at_any_address_and_with_the_race_detector() {
 fn the_value_of_an_assign_belongs_to_it_and_a_store_beside_it_does_not() {
     for toolchain in go_toolchains() {
         for strip in [Strip::No, Strip::Yes] {
-            let version = &toolchain.version;
+            let version = &toolchain.label();
             let session = Session::run(go(&toolchain, strip, "stores")).in_full();
             // Without the collector no memory is used twice: the first write to a page is the value's.
             let session = session.with(|command| {
@@ -189,7 +189,7 @@ fn check(toolchain: &GoToolchain, strip: Strip, program: &str, arguments: &[&str
 #[test]
 fn whether_loops_stay_clean_can_be_decided_and_the_verdict_flips() {
     for toolchain in go_toolchains() {
-        let version = &toolchain.version;
+        let version = &toolchain.label();
         for strip in [Strip::No, Strip::Yes] {
             let clean = check(&toolchain, strip, "demo", &["-n", "200000"]);
             let claims = &clean.summary.claims;

@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Step {
     /// Install what is missing: BPF toolchain, compilers for the workloads, tracefs
-    Setup,
+    Setup(setup::Options),
     /// Build the release binary and the workloads
     Build,
     /// Set up, build, check and test everything; root parts through sudo
@@ -53,7 +53,7 @@ enum Step {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().step {
-        Step::Setup => setup::run(),
+        Step::Setup(options) => setup::with(&options),
         Step::Build => build::run(),
         Step::Test(options) => test::run(&options),
         Step::Demo => demo::run(),
@@ -73,5 +73,17 @@ fn exit_code(status: anyhow::Result<u8>) -> ExitCode {
             eprintln!("xtask: {why:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_arguments_of_a_step_clash() {
+        Cli::command().debug_assert();
     }
 }

@@ -17,9 +17,31 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use map_trace_bpf_build as bpf_build;
+use map_trace_workloads as workloads;
 
 use crate::process::run as spawn;
 use crate::root;
+
+#[derive(clap::Args)]
+// Flattened into those of `test`: a group of the same name there would clash.
+#[group(skip)]
+pub struct Options {
+    /// Go versions besides the usual, by commas: 1.24, 1.24.11, 1.24+noswissmap, all
+    #[arg(long, value_name = "VERSIONS")]
+    pub go: Option<String>,
+}
+
+/// Installs what is missing, and what is asked for.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn with(options: &Options) -> Result<()> {
+    if let Some(versions) = &options.go {
+        workloads::ask_for_go(versions);
+    }
+    run()
+}
 
 /// Installs what is missing.
 ///
@@ -91,9 +113,9 @@ fn report() -> Result<()> {
         bpf_build::Route::Debian { rustc } => format!("{} (Debian)", rustc.display()),
         bpf_build::Route::Rustup => format!("rustup {}", bpf_build::NIGHTLY),
     };
-    let go: Vec<_> = map_trace_workloads::go_toolchains()
+    let go: Vec<_> = workloads::go_toolchains()
         .into_iter()
-        .map(|found| found.version)
+        .map(|found| found.label())
         .collect();
     eprintln!(
         "set up: BPF compiler {route}, linker {}, Go for workloads: {}",

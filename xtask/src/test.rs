@@ -19,6 +19,8 @@ const ROOT_PACKAGE: &str = "map-trace-tests";
 pub struct Options {
     /// Only tests whose name contains this; skips formatting and clippy
     filter: Option<String>,
+    #[command(flatten)]
+    setup: setup::Options,
 }
 
 /// Tests that passed, failed and were ignored, or said that they cannot run here.
@@ -36,7 +38,7 @@ struct Counts {
 /// The first step that fails; for tests, after all of them ran.
 pub fn run(options: &Options) -> Result<()> {
     let start = Instant::now();
-    setup::run()?;
+    setup::with(&options.setup)?;
     if options.filter.is_none() {
         spawn(cargo().args(["fmt", "--all", "--check"]))?;
         // The probes are a workspace of their own.
@@ -59,6 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut counts = Counts::default();
     let mut all_passed = true;
     for mut command in [unprivileged(), privileged(&binary)?] {
+        command.env(workloads::GO_VARIABLE, workloads::asked_go());
         if let Some(filter) = &options.filter {
             command.arg("--").arg(filter);
         }

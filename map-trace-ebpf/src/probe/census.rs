@@ -8,11 +8,11 @@ use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_probe_read_user};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use map_trace_common::census::{
-    CensusCounts, CensusPlace, DIRECT, EntryCounts, FLAGS, HEADER_WORDS, SIZES, flag,
+    CensusCounts, CensusPlace, DIRECT, EntryCounts, FLAGS, GOAL_PLACE, HEADER_WORDS, SIZES, flag,
 };
-use map_trace_common::record::pte_class;
+use map_trace_common::record::{MapOperationRecord, kind, pte_class};
 
-use crate::maps::{CENSUS, CENSUS_COUNTS, Process};
+use crate::maps::{CENSUS, CENSUS_COUNTS, CENSUS_GOAL, MAP_OPERATION, Process};
 use crate::task::{self, PtRegs};
 use crate::{atomic, emit, goroutine, pagewalk};
 
@@ -39,6 +39,7 @@ pub fn census(ctx: ProbeContext) -> u32 {
     };
     // SAFETY: a map value. A uprobe's program may be preempted by another on its CPU: additions are atomic.
     unsafe { atomic::add(&raw mut (*counts).count, 1) };
+    reach(place, pid_tgid);
     if place.flags & flag::HEADER != 0 {
         // What is read of the program's memory may not be there: the fault would be ours.
         let Some(cpu) = emit::enter(pid_tgid) else {
@@ -48,6 +49,34 @@ pub fn census(ctx: ProbeContext) -> u32 {
         emit::leave(cpu);
     }
     0
+}
+
+/// Tells of the operation that begins once as many as wanted have begun.
+#[inline(always)]
+fn reach(place: &CensusPlace, pid_tgid: u64) {
+    let Some(goal) = CENSUS_GOAL.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: a map value; only `seen` changes while programs run, and atomically.
+    let reached = unsafe {
+        (*goal).operations >> (place.operation & 63) & 1 != 0
+            && atomic::count(&raw mut (*goal).seen) == (*goal).after
+    };
+    if !reached {
+        return;
+    }
+    let Some(cpu) = emit::enter(pid_tgid) else {
+        return;
+    };
+    if let Some(record) = MAP_OPERATION.get_ptr_mut(0) {
+        // SAFETY: this CPU's record, held until emit::leave.
+        let record = unsafe { &mut (*record).record };
+        record.header = emit::header::<MapOperationRecord>(kind::MAP_STATE, pid_tgid);
+        record.place = GOAL_PLACE;
+        record.read = 0;
+        emit::supplement(record);
+    }
+    emit::leave(cpu);
 }
 
 /// The map that is worked on; 0 when there is none.

@@ -63,7 +63,7 @@ fn hit(
     // Go's ABIInternal keeps g in r14.
     let g = task::interrupted(ctx, offset_of!(PtRegs, r14));
     let key = stack::mix(g, pid_tgid >> 32);
-    let arguments = [
+    let mut arguments = [
         task::interrupted(ctx, offset_of!(PtRegs, ax)),
         task::interrupted(ctx, offset_of!(PtRegs, bx)),
         task::interrupted(ctx, offset_of!(PtRegs, cx)),
@@ -71,6 +71,10 @@ fn hit(
         task::interrupted(ctx, offset_of!(PtRegs, si)),
     ];
     if place.flags & flag::OPENS != 0 {
+        if place.flags & flag::KEEPS != 0 {
+            let address = arguments[0].wrapping_add(place.reads[0].offset as u64);
+            arguments[ARGUMENTS - 1] = goroutine::word(address);
+        }
         let _full = OPENED.insert(&key, &arguments, 0);
         return;
     }

@@ -76,6 +76,8 @@ pub struct Experiment {
     pub detail: Option<u64>,
     pub watch_ranges: Vec<String>,
     pub watch: Vec<String>,
+    /// Globs of functions whose entries are counted.
+    pub entries: Vec<String>,
     pub build: Build,
 }
 

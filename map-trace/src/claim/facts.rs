@@ -3,6 +3,7 @@
 
 mod calls;
 mod code;
+mod entered;
 mod host;
 mod layout;
 mod output;
@@ -16,6 +17,7 @@ use std::fmt;
 
 pub use calls::Calls;
 pub use code::{Code, Shape};
+pub use entered::EnteredFact;
 pub use host::{HostEvidence, HostFact};
 pub use layout::{Layout, LayoutExpect};
 pub use output::{Comparison, Ending, Printed};

@@ -167,7 +167,7 @@ impl Judge {
             recorded: &self.recorded,
             regions_seen: &self.regions_seen,
             regions_known: &self.regions_known,
-            open: self.frame.open(),
+            open: self.frame.open(summary),
             part: self.frame.is_part(),
         };
         let judged = self.claims.iter().zip(self.tallies);

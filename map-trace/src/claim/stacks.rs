@@ -187,7 +187,7 @@ fn hides_only_runtime(function: &str) -> bool {
 
 /// A function that nothing of the program's own calls: a thread or the program begins in it.
 fn is_start(function: &str) -> bool {
-    const STARTS: [&str; 11] = [
+    const STARTS: [&str; 14] = [
         "main",
         "_start",
         "__libc_start_main",
@@ -199,6 +199,11 @@ fn is_start(function: &str) -> bool {
         "runtime.mstart0",
         "runtime.mstart1",
         "runtime.rt0_go",
+        // Goroutines of the runtime's own (runtime/mgc.go gcBgMarkStartWorkers, gcenable). A worker may move its
+        // own stack, and then the chain ends where that was.
+        "runtime.gcBgMarkWorker",
+        "runtime.bgsweep",
+        "runtime.bgscavenge",
     ];
     let plain = function.split('.').take(2).collect::<Vec<_>>().join(".");
     STARTS.contains(&function) || STARTS.contains(&plain.as_str()) || function.starts_with("_rt0_")
@@ -283,6 +288,23 @@ mod tests {
                     "runtime.morestack!",
                     "main.main",
                     "runtime.goexit.abi0",
+                ],
+                broken,
+            ),
+            (
+                &[
+                    "runtime.mprotect",
+                    "runtime.shrinkstack",
+                    "runtime.gcBgMarkWorker.func2",
+                    "runtime.systemstack.abi0!",
+                ],
+                None,
+            ),
+            (
+                &[
+                    "runtime.mprotect",
+                    "runtime.shrinkstack",
+                    "runtime.systemstack.abi0!",
                 ],
                 broken,
             ),

@@ -23,13 +23,13 @@ use super::record::{RecordArgs, Results};
 use super::report::{note_cut_short, open, read_summary};
 use super::run::WhoArgs;
 use crate::claim::baseline::{self, Increase};
-use crate::claim::{Setup, Window, judge_trace_within, regions_of};
+use crate::claim::{AfterOperations, Setup, Window, judge_trace_within, regions_of};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::model::summary::{Claim, SUMMARY_SCHEMA, Status, Summary, VerdictWord};
 use crate::output::View;
 use crate::output::verdicts::FORMATS;
-use crate::session::settings::{RecordSettings, RunSettings};
+use crate::session::settings::{Level, RecordSettings, RunSettings};
 use crate::session::{self, ProgramStatus};
 use crate::trace::{OutputFile, ReadError};
 
@@ -54,6 +54,9 @@ pub struct CheckArgs {
     /// Judge only what comes before the first entry into a function
     #[arg(long, value_name = "SYMBOL")]
     until: Option<String>,
+    /// Judge only what comes once N map operations are over (of one kind: assign=N); counts with --census full
+    #[arg(long, value_name = "[OPERATION=]N", value_parser = AfterOperations::parse)]
+    after_ops: Option<AfterOperations>,
     #[arg(long, default_value = "text", value_parser = formats(), help = "What to make of the verdicts")]
     format: String,
     /// Save the verdicts; - is stdout [default: stdout with a trace, stderr with a program]
@@ -147,12 +150,17 @@ impl CheckArgs {
         let report = self.open_report(Place::Stderr, None)?;
         let (ignore_status, given) = (self.ignore_status, baseline.is_some());
         let window = self.window();
+        let mut record = RecordSettings {
+            window,
+            ..self.record.resolve()?
+        };
+        // The moment is known only where every operation is counted.
+        if record.window.after.is_some() && record.census == Level::Sample {
+            record.census = Level::Full;
+        }
         let settings = RunSettings {
             program: self.who.resolve(self.program)?,
-            record: RecordSettings {
-                window,
-                ..self.record.resolve()?
-            },
+            record,
         };
         if settings.record.claims.is_empty() && !given {
             return Err(nothing_to_judge());
@@ -196,6 +204,7 @@ impl CheckArgs {
         Window {
             from: self.from.clone(),
             until: self.until.clone(),
+            after: self.after_ops.clone(),
         }
     }
 

@@ -222,6 +222,7 @@ impl RecordArgs {
             claims: rules::read(&self.claims, &self.expect, &regions)?,
             window: Window::default(),
             regions: self.region,
+            entries: Vec::new(),
             operations: self.operations,
             census: self.census.into(),
             pte: self.pte.into(),

@@ -296,6 +296,7 @@ impl Fold {
             controls: footer.controls,
             census: footer.census,
             not_counted: footer.not_counted,
+            entries: footer.entries,
             claims: footer.claims,
             cut_short,
             stopped_early: footer.stopped_early,

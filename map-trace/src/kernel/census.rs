@@ -1,7 +1,7 @@
 //! How often the census's probes were hit.
 
-use aya::maps::PerCpuArray;
-use map_trace_common::census::{CensusCounts, EntryCounts, OPERATIONS};
+use aya::maps::{Array, PerCpuArray};
+use map_trace_common::census::{CensusCounts, EntryCounts, Goal, OPERATIONS};
 
 use super::object::{Object, ObjectError, Shared};
 
@@ -21,6 +21,17 @@ pub fn counts(object: &Object) -> Result<[CensusCounts; OPERATIONS], ObjectError
         }
     }
     Ok(sums)
+}
+
+/// Asks to be told once so many operations have begun.
+///
+/// # Errors
+/// The map could not be written.
+pub fn tell_after(object: &mut Object, goal: Goal) -> Result<(), ObjectError> {
+    let name = "CENSUS_GOAL";
+    let access = |why| ObjectError::MapAccess { name, why };
+    let mut map: Array<_, Shared<Goal>> = Array::try_from(object.map_mut(name)?).map_err(access)?;
+    map.set(0, Shared(goal), 0).map_err(access)
 }
 
 fn add(sum: &mut CensusCounts, from: &CensusCounts) {

@@ -69,6 +69,10 @@ const SWISS: &[Row] = &[
         At::Argument(0),
     ),
     ("internal/runtime/maps.(*Iter).Next", Iterate, At::Iterator),
+];
+
+/// `sync.Map` from Go 1.24 on, whichever maps the language has; before it was made of two of those.
+const SYNC: &[Row] = &[
     ("sync.(*Map).Load", Access, At::Nowhere),
     ("sync.(*Map).Swap", Assign, At::Nowhere),
     ("sync.(*Map).LoadOrStore", Assign, At::Nowhere),
@@ -135,9 +139,11 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
         MapImplementation::Hmap => HMAP,
         MapImplementation::Swiss => SWISS,
     };
+    let sync: &[Row] = if has_hash_tries(binary) { SYNC } else { &[] };
     let rows: Vec<(Glob, &Row)> = COMMON
         .iter()
         .chain(own)
+        .chain(sync)
         .map(|row| (Glob::new(row.0), row))
         .collect();
     let mut found: Vec<(Function, &Row)> = Vec::new();
@@ -157,6 +163,13 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
         plan.add(binary, function, row, &same, header, entries);
     }
     plan
+}
+
+/// Its `sync.Map` is `internal/sync.HashTrieMap`.
+fn has_hash_tries(binary: &Binary) -> bool {
+    let facts = binary.facts();
+    let without = |name: &String| name == "nosynchashtriemap";
+    facts.go_minor().is_some_and(|minor| minor >= 24) && !facts.go_experiments.iter().any(without)
 }
 
 impl Plan {
@@ -314,7 +327,7 @@ mod tests {
 
     #[test]
     fn every_row_counts_an_operation_that_is_counted() {
-        for (name, operation, _) in COMMON.iter().chain(HMAP).chain(SWISS) {
+        for (name, operation, _) in COMMON.iter().chain(HMAP).chain(SWISS).chain(SYNC) {
             assert!(COUNTED.contains(operation), "{name}");
         }
     }

@@ -95,12 +95,12 @@ pub struct Plan {
 /// Why there are none: not Go, or nothing is known of its structures.
 pub fn plan(binary: &Binary) -> Result<Plan, String> {
     let facts = binary.facts();
+    if facts.go_version.is_some() && facts.x86_64 && !facts.go_functions {
+        return Err("its Go function table is missing or damaged".to_owned());
+    }
     let Some(implementation) = facts.map_implementation.filter(|_| facts.x86_64) else {
         return Err("it has no maps of Go".to_owned());
     };
-    if !facts.go_functions {
-        return Err("its Go function table is missing or damaged".to_owned());
-    }
     let layouts = Layouts::find(binary);
     if let Some(unknown) = &layouts.unknown {
         return Err(unknown.clone());
@@ -245,6 +245,29 @@ impl Planner<'_> {
     /// Probes the beginning of a function, which keeps the arguments, and each of its ends; false when there
     /// is no such function.
     fn call(&mut self, name: &str, role: Role, place: Place) -> bool {
+        let opens = Place {
+            flags: flag::OPENS,
+            ..Place::default()
+        };
+        self.call_opened(name, role, place, opens)
+    }
+
+    /// The same for a function that changes a word behind its first argument, which is kept as it was, as the last
+    /// argument.
+    fn call_keeping(&mut self, name: &str, role: Role, place: Place, word: u32) -> bool {
+        let keep = Read {
+            offset: word * 8,
+            ..NO_READ
+        };
+        let opens = Place {
+            flags: flag::OPENS | flag::KEEPS,
+            reads: [keep, NO_READ, NO_READ],
+            ..Place::default()
+        };
+        self.call_opened(name, role, place, opens)
+    }
+
+    fn call_opened(&mut self, name: &str, role: Role, place: Place, opens: Place) -> bool {
         let Some((function, places)) = self.function(name) else {
             return false;
         };
@@ -256,10 +279,6 @@ impl Planner<'_> {
                 .notes
                 .push(format!("{name} has no places to be probed at"));
             return false;
-        };
-        let opens = Place {
-            flags: flag::OPENS,
-            ..Place::default()
         };
         self.add(&function, at, Role::Open, opens);
         let place = Place {

@@ -365,14 +365,21 @@ pub struct MapEvent {
     pub context: Context,
 }
 
-/// The first entry into a function that the recording was asked to note (`--from`, `--until`).
+/// A moment that the recording was asked to note: the first entry into a function (`--from`, `--until`), or the
+/// start of the first map operation after a number of them (`--after-ops`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MarkEvent {
     pub time_ns: u64,
     pub pid: u32,
     pub tid: u32,
-    /// As it was asked for.
-    pub symbol: String,
+    /// The function, as it was asked for; null for a number of operations.
+    pub symbol: Option<String>,
+    /// So many operations came before.
+    #[serde(default)]
+    pub after_operations: Option<u64>,
+    /// Which were counted; null is all of them.
+    #[serde(default)]
+    pub operation: Option<Operation>,
 }
 
 /// A loop over a map began.

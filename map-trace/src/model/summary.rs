@@ -232,6 +232,10 @@ pub struct Summary {
     /// What counting operations saw of the maps, by the operation's word.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub census: BTreeMap<String, CensusRow>,
+    /// How often functions were entered whose entries were to be counted, by the glob they match. One that no
+    /// function matches is not here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub entries: BTreeMap<String, u64>,
     /// Operations that were not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,

@@ -161,6 +161,14 @@ impl<'a> Judge<'a> {
                     }
                 },
             },
+            Check::Entries { experiment, fact } => match self.ran(experiment, go) {
+                Err(why) => Ruling::open(why),
+                Ok(ran) => match (&ran.problem, &ran.summary) {
+                    (Some(why), _) => Ruling::open(format!("{experiment}: {why}")),
+                    (None, None) => Ruling::open(format!("{experiment} was not recorded")),
+                    (None, Some(summary)) => fact.judge(summary),
+                },
+            },
             Check::Status { experiment, expect } => match self.ran(experiment, go) {
                 Err(why) => Ruling::open(why),
                 Ok(ran) if ran.status == Status::Unknown => {

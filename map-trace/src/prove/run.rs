@@ -208,6 +208,7 @@ fn record_settings(
                 pattern: pattern.clone(),
             })
             .collect(),
+        entries: experiment.entries.clone(),
         census: level(experiment.census),
         pte: level(experiment.pte),
         watch: watch.collect::<Result<_, _>>().map_err(wrong)?,

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use super::workspace::Workspace;
 use crate::claim::catalogue::GoVersion;
 use crate::error::{Error, Result};
+use crate::target::toolchains;
 
 /// Toolchains used, at most.
 const MAX_TOOLCHAINS: usize = 16;
@@ -28,7 +29,8 @@ pub struct GoToolchain {
 /// One that was asked for is not there.
 pub fn find(wanted: &[String]) -> Result<(Vec<GoToolchain>, Vec<String>)> {
     let mut found: BTreeMap<GoVersion, PathBuf> = BTreeMap::new();
-    for go in places() {
+    let caches: Vec<PathBuf> = cache_dir().into_iter().collect();
+    for go in toolchains::go_commands(&homes(), &caches) {
         if let Some(toolchain) = ask(&go) {
             found.entry(toolchain.version).or_insert(toolchain.go);
         }
@@ -92,40 +94,6 @@ fn choose(text: &str, found: &BTreeMap<GoVersion, PathBuf>) -> Result<GoToolchai
             Error::usage(format!("--go {text}"), why)
                 .fix("install it from https://go.dev/dl/ and give the path of its go command")
         })
-}
-
-/// Where go commands may be.
-fn places() -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = in_path("go").into_iter().collect();
-    places.extend(["/usr/bin/go", "/usr/local/go/bin/go"].map(PathBuf::from));
-    places.extend(entries(Path::new("/usr/lib")).filter_map(|path| {
-        let name = path.file_name()?.to_str()?;
-        name.starts_with("go-1.").then(|| path.join("bin/go"))
-    }));
-    for home in homes() {
-        places.extend(entries(&home.join("sdk")).map(|root| root.join("bin/go")));
-    }
-    if let Some(cache) = cache_dir() {
-        for version in entries(&cache.join("go")) {
-            places.push(version.join("bin/go"));
-            // A Python environment with the toolchain as a package, as set-up installs it.
-            places.extend(
-                entries(&version.join("lib")).map(|python| python.join("site-packages/go/bin/go")),
-            );
-        }
-    }
-    places.retain(|place| place.is_file());
-    places
-}
-
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|one| one.path())
-        .collect();
-    paths.sort();
-    paths.into_iter()
 }
 
 /// A program of PATH.

@@ -7,14 +7,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use map_trace_common::census::CensusCounts;
+use map_trace_common::census::{CensusCounts, Goal};
 use map_trace_common::record::kind;
 
 use super::settings::Level;
 use crate::binary::layout::Layouts;
 use crate::binary::{Binary, MapImplementation};
+use crate::claim::AfterOperations;
 use crate::kernel::census;
-use crate::kernel::object::Object;
+use crate::kernel::object::{Object, ObjectError};
 use crate::kernel::totals::Totals;
 use crate::kernel::uprobes::{Counted, Uprobes};
 use crate::maps::census::{COUNTED, HMAP_FLAGS, Plan, SWISS_FLAGS, plan};
@@ -134,6 +135,28 @@ impl Census {
         self.take(plan, uprobes.means(), name)
     }
 
+    /// Has the start of the next operation told once so many are over; only what is counted can be.
+    ///
+    /// # Errors
+    /// The kernel's map could not be written.
+    pub fn tell_after(
+        &self,
+        object: &mut Object,
+        after: &AfterOperations,
+    ) -> Result<(), ObjectError> {
+        if self.level != Level::Full {
+            return Ok(());
+        }
+        let bits = (0u32..).zip(&COUNTED);
+        let wanted = bits.filter(|(_, operation)| after.operations().any(|one| one == *operation));
+        let goal = Goal {
+            operations: wanted.fold(0, |mask, (bit, _)| mask | 1 << bit),
+            after: after.count,
+            seen: 0,
+        };
+        census::tell_after(object, goal)
+    }
+
     fn take(&mut self, plan: Plan, means: &str, name: &Path) -> Vec<Probe> {
         for (operation, why) in plan.missed {
             self.missed(Some(operation), why);
@@ -155,6 +178,13 @@ impl Census {
         const MOST: usize = 256;
         if self.missed.len() < MOST {
             self.missed.push((operation, why));
+        }
+    }
+
+    /// There is code of Go that is not counted in.
+    pub fn other(&mut self, name: &str) {
+        if self.level != Level::Off {
+            self.missed(None, format!("{name} has Go code that is not probed"));
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Ending {
     pub counts: BTreeMap<String, Count>,
     pub census: BTreeMap<String, CensusRow>,
     pub not_counted: Vec<String>,
+    /// Entries into functions, by glob.
+    pub entries: BTreeMap<String, u64>,
     pub controls_ns: u64,
     /// Functions known in each region.
     pub regions: BTreeMap<String, u64>,
@@ -61,6 +63,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         counts: ending.counts,
         census: ending.census,
         not_counted: ending.not_counted,
+        entries: ending.entries,
         controls_ns: ending.controls_ns,
         regions: ending.regions,
         watched: ending.watched,
@@ -155,6 +158,7 @@ mod tests {
             counts: BTreeMap::new(),
             census: BTreeMap::new(),
             not_counted: Vec::new(),
+            entries: BTreeMap::new(),
             controls_ns: 0,
             regions: BTreeMap::new(),
             watched: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,6 +72,34 @@ pub fn open(tgid: u32, vma: &Vma, symbolizer: &Symbolizer) -> Option<Arc<crate::
         PathBuf::from(plain),
     ];
     symbolizer.open(&wanted, &candidates)
+}
+
+/// Files of a process opened at once, at most: fewer than the symbolizer keeps.
+const MAX_HIDDEN: usize = 16;
+
+/// Opens the code of a running process that its path does not lead to: a file that was deleted or replaced, or is
+/// of another mount namespace. Once the process has ended nothing leads there any more.
+pub fn open_hidden(tgid: u32, spaces: &Spaces, symbolizer: &Symbolizer) {
+    let Some(space) = spaces.space(tgid) else {
+        return;
+    };
+    let code = space
+        .iter()
+        .filter(|vma| vma.kind == VmaKind::File && vma.prot.execute());
+    for vma in code.filter(|vma| !path_leads_to(vma)).take(MAX_HIDDEN) {
+        let _unknown_then = open(tgid, vma, symbolizer);
+    }
+}
+
+/// What is at the mapping's path, as we see it, is what is mapped.
+fn path_leads_to(vma: &Vma) -> bool {
+    let found = vma.name().and_then(|path| std::fs::metadata(path).ok());
+    let backing = vma.backing.as_deref();
+    let mapped = backing.and_then(|backing| {
+        let device = backing.device?;
+        Some((libc::makedev(device.major, device.minor), backing.inode?))
+    });
+    found.is_some_and(|found| Some((found.dev(), found.ino())) == mapped)
 }
 
 /// Perf maps of processes that run generated code, read again when they are old: they grow.

@@ -36,6 +36,9 @@ pub fn options(settings: &RecordSettings, rows: &[(Glob, Operation)]) -> BTreeMa
     if !marks.is_empty() {
         options.insert("marks".to_owned(), json!(marks));
     }
+    if let Some(after) = &settings.window.after {
+        options.insert("after_ops".to_owned(), json!(after.given()));
+    }
     if !rows.is_empty() {
         let rows = rows.iter();
         let rows: Vec<_> = rows

@@ -10,9 +10,9 @@ use crate::model::summary::PerfWitness;
 use crate::target::procfs::{ProcError, Process};
 
 use super::instrument::{self, Instrument};
-use super::marks;
 use super::pipeline::Pipeline;
 use super::structure::Structure;
+use super::{marks, modules};
 
 /// Whom to follow.
 pub enum Subject<'a> {
@@ -142,6 +142,16 @@ impl Subject<'_> {
         }
     }
 
+    /// Counts entries into functions of a child's program that match these globs.
+    pub fn count_entries(&self, globs: &[String], instrument: &mut Instrument) {
+        if let Self::Child { program, .. } = self
+            && !globs.is_empty()
+        {
+            let Instrument { object, probes, .. } = instrument;
+            probes.count_entries(object, program, globs);
+        }
+    }
+
     /// Registers everyone with the programs and the pipeline. Returns the blind window: how long the oldest
     /// of them ran before anyone watched, nanoseconds.
     ///
@@ -190,6 +200,7 @@ fn begin_running(
         .spaces
         .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::clock::now_ns())
         .map_err(|why| Error::failed(format!("cannot attach to process {pid}"), why))?;
+    modules::open_hidden(pid, &pipeline.spaces, pipeline.stacks.symbolizer());
     let started = process.start_boottime_ns().map_err(gone)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now_ns = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000

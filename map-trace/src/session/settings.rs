@@ -68,6 +68,8 @@ pub struct RecordSettings {
     /// The part of the run that the claims are about; its functions are noted in the trace.
     pub window: Window,
     pub regions: Vec<Region>,
+    /// Globs of functions of the program whose entries are counted, three at most.
+    pub entries: Vec<String>,
     /// TOML table of symbol pattern -> operation.
     pub operations: Option<PathBuf>,
     pub census: Level,
@@ -178,6 +180,7 @@ impl Default for RecordSettings {
             claims: Vec::new(),
             window: Window::default(),
             regions: Vec::new(),
+            entries: Vec::new(),
             operations: None,
             census: Level::Sample,
             pte: Level::Sample,

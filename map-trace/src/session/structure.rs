@@ -12,7 +12,9 @@ use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
 
 use super::census::{Bounds, Census};
+use super::entries::Entries;
 use crate::binary::Binary;
+use crate::claim::AfterOperations;
 use crate::kernel::object::Object;
 use crate::kernel::totals::kind_word;
 use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
@@ -43,6 +45,8 @@ pub struct Structure {
     pub bounds: Bounds,
     /// Places of functions whose first entry is noted.
     marks: Vec<Mark>,
+    /// A number of operations whose passing is to be noted, until it is.
+    pub after: Option<AfterOperations>,
 }
 
 /// A function whose first entry is noted.
@@ -211,6 +215,7 @@ pub struct Probes {
     /// What is not known, and why.
     pub notes: Vec<String>,
     pub census: Census,
+    pub entries: Entries,
 }
 
 impl Probes {
@@ -227,6 +232,7 @@ impl Probes {
             told: Vec::new(),
             notes,
             census,
+            entries: Entries::default(),
         }
     }
 
@@ -362,6 +368,22 @@ impl Probes {
         }
     }
 
+    /// Code of Go that was seen on stacks and is not probed, such as plugins and libraries for C programs: each has
+    /// map functions of its own.
+    pub fn look_for_others(&mut self, seen: &[Arc<Binary>]) {
+        for binary in seen {
+            let probed = |looked: &Looked| {
+                looked.binary.is_some() && Some(looked.identity) == binary.identity()
+            };
+            let facts = binary.facts();
+            // Plugins of Go 1.19 do not say their version.
+            let of_go = facts.go_version.is_some() || facts.go_functions;
+            if of_go && !self.looked.iter().any(probed) {
+                self.census.other(binary.name());
+            }
+        }
+    }
+
     /// Some program is probed.
     pub fn any(&self) -> bool {
         !self.told.is_empty()
@@ -385,6 +407,16 @@ impl Probes {
         uprobes
             .attach(object, path, &[wanted])
             .map_err(|why| why.to_string())
+    }
+
+    /// Counts entries into the functions of a program that match these globs; what cannot be is noted.
+    pub fn count_entries(&mut self, object: &mut Object, path: &Path, globs: &[String]) {
+        let Some(uprobes) = &mut self.uprobes else {
+            return;
+        };
+        if let Err(why) = self.entries.attach(object, uprobes, path, globs) {
+            self.notes.push(format!("entries are not counted: {why}"));
+        }
     }
 
     /// Takes off what was attached from this place on.

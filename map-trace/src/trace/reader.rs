@@ -13,6 +13,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::flat::FlatFault;
 use super::lines::{Line, next_line};
 use super::{ReadError, ZSTD_MAGIC};
 use crate::model::TraceLine;
@@ -275,7 +276,10 @@ fn parse_by_prefix(line: &[u8]) -> Option<TraceLine> {
     // Once for the whole line is cheaper than for each string in it.
     let line = std::str::from_utf8(line).ok()?;
     match kind {
-        b"page_fault" => of(line, TraceLine::PageFault),
+        b"page_fault" => of(line, |flat: FlatFault| {
+            TraceLine::PageFault(Box::new(flat.into()))
+        }),
+        b"pte_sample" => of(line, TraceLine::PteSample),
         b"stack" => of(line, TraceLine::Stack),
         b"aggregate" => of(line, TraceLine::Aggregate),
         b"mprotect" => of(line, TraceLine::Mprotect),

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use map_trace_bpf_build::cache_dir;
 
@@ -13,11 +14,30 @@ use crate::build::{Error, at, files, once, read, root, sources};
 /// and the newest with Swiss maps.
 pub const PINNED_GO: [&str; 2] = ["1.23.9", "1.27.3"];
 
-/// A Go toolchain.
+/// Every version map-trace is verified with, the distribution's 1.19 besides, and classic maps in the versions
+/// whose default are Swiss ones. A new Go is a row here.
+pub const MATRIX: [&str; 9] = [
+    "1.21.13",
+    "1.22.10",
+    "1.23.9",
+    "1.24.11",
+    "1.24.11+noswissmap",
+    "1.25.5",
+    "1.25.5+noswissmap",
+    "1.26.6",
+    "1.27.3",
+];
+
+/// Names Go versions to use besides [`PINNED_GO`]: see [`wanted_go`].
+pub const GO_VARIABLE: &str = "MAP_TRACE_GO";
+
+/// A Go toolchain, with an experiment or without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoToolchain {
     /// `go1.23.9`
     pub version: String,
+    /// What `GOEXPERIMENT` is set to.
+    pub experiment: Option<String>,
     /// The `go` command.
     pub go: PathBuf,
 }
@@ -28,9 +48,17 @@ impl GoToolchain {
         numbers(&self.version)
     }
 
-    /// True from Go 1.24 on, which has Swiss maps by default.
+    /// True from Go 1.24 on, which has Swiss maps unless told otherwise.
     pub fn has_swiss_maps(&self) -> bool {
-        self.number() >= [1, 24, 0]
+        self.number() >= [1, 24, 0] && self.experiment.as_deref() != Some("noswissmap")
+    }
+
+    /// The version and the experiment: `go1.24.11+noswissmap`.
+    pub fn label(&self) -> String {
+        let experiment = self.experiment.iter().map(|name| format!("+{name}"));
+        std::iter::once(self.version.clone())
+            .chain(experiment)
+            .collect()
     }
 }
 
@@ -41,32 +69,80 @@ pub enum Strip {
     No,
 }
 
-/// [`PINNED_GO`] and what `MAP_TRACE_GO` asks for besides, separated by commas.
+/// [`PINNED_GO`] and what `MAP_TRACE_GO` asks for besides, separated by commas: `1.24.11`, `1.24` (the one of
+/// [`MATRIX`]), `1.24+noswissmap` (with that experiment), `all` (the whole of [`MATRIX`]).
 pub fn wanted_go() -> Vec<String> {
-    let more = env::var("MAP_TRACE_GO").unwrap_or_default();
-    let more = more
-        .split(',')
-        .map(str::trim)
-        .filter(|version| !version.is_empty());
-    PINNED_GO
-        .into_iter()
-        .chain(more)
+    wanted(&asked_go())
+}
+
+/// Asks for versions as `MAP_TRACE_GO` does, in its place; the first to ask is heard.
+pub fn ask_for_go(versions: &str) {
+    let _first = ASKED.set(versions.to_owned());
+}
+
+/// What was asked for, for programs that this one starts.
+pub fn asked_go() -> String {
+    let from_environment = || env::var(GO_VARIABLE).unwrap_or_default();
+    ASKED.get().cloned().unwrap_or_else(from_environment)
+}
+
+static ASKED: OnceLock<String> = OnceLock::new();
+
+fn wanted(more: &str) -> Vec<String> {
+    let more = more.split(',').map(str::trim);
+    let more = more.filter(|version| !version.is_empty());
+    let named = more.flat_map(|version| match version {
+        "all" => MATRIX.map(str::to_owned).to_vec(),
+        version => vec![in_full(version)],
+    });
+    let mut all: Vec<String> = PINNED_GO
         .map(str::to_owned)
-        .collect()
+        .into_iter()
+        .chain(named)
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// `1.24+noswissmap` with its patch number.
+fn in_full(asked: &str) -> String {
+    let (version, experiment) = split(asked);
+    let version = version.trim_start_matches("go");
+    let of = |row: &&&str| {
+        let rest = row.strip_prefix(version);
+        rest.is_some_and(|rest| rest.starts_with('.')) && !row.contains('+')
+    };
+    let version = MATRIX.iter().find(of).map_or(version, |row| *row);
+    match experiment {
+        Some(experiment) => format!("{version}+{experiment}"),
+        None => version.to_owned(),
+    }
+}
+
+/// A version and its experiment, which follows a plus sign.
+pub fn split(wanted: &str) -> (&str, Option<&str>) {
+    wanted
+        .split_once('+')
+        .map_or((wanted, None), |(version, name)| (version, Some(name)))
 }
 
 /// The toolchains that are installed: the distribution's and the wanted ones, the oldest first.
 pub fn go_toolchains() -> Vec<GoToolchain> {
     let wanted = wanted_go();
-    let pinned = wanted.iter().filter_map(|version| pinned_go(version));
+    let pinned = wanted.iter().filter_map(|wanted| {
+        let (version, experiment) = split(wanted);
+        Some((pinned_go(version)?, experiment.map(str::to_owned)))
+    });
     let distribution = ["/usr/bin/go", "/usr/local/go/bin/go"].map(PathBuf::from);
     let mut found: Vec<GoToolchain> = distribution
         .into_iter()
+        .map(|go| (go, None))
         .chain(pinned)
-        .filter_map(toolchain)
+        .filter_map(|(go, experiment)| toolchain(go, experiment))
         .collect();
-    found.sort_by_key(GoToolchain::number);
-    found.dedup_by(|a, b| a.version == b.version);
+    found.sort_by_key(|toolchain| (toolchain.number(), toolchain.experiment.clone()));
+    found.dedup_by(|a, b| a.label() == b.label());
     found
 }
 
@@ -95,6 +171,12 @@ pub enum Flavour {
     Unoptimised,
     /// With the race detector, which is C code in Go's own text (`-race`).
     Race,
+    /// For processors with AVX2 (`GOAMD64=v3`).
+    V3,
+    /// To be loaded by a Go program (`-buildmode=plugin`).
+    Plugin,
+    /// To be loaded by a C program (`-buildmode=c-shared`).
+    Library,
 }
 
 impl From<Strip> for Flavour {
@@ -116,6 +198,9 @@ impl Flavour {
             Self::External => "-external",
             Self::Unoptimised => "-unoptimised",
             Self::Race => "-race",
+            Self::V3 => "-v3",
+            Self::Plugin => "-plugin",
+            Self::Library => "-library",
         }
     }
 
@@ -138,6 +223,15 @@ impl Flavour {
             }
             Self::Race => {
                 command.arg("-race").env("CGO_ENABLED", "1");
+            }
+            Self::V3 => {
+                command.env("GOAMD64", "v3");
+            }
+            Self::Plugin => {
+                command.arg("-buildmode=plugin").env("CGO_ENABLED", "1");
+            }
+            Self::Library => {
+                command.arg("-buildmode=c-shared").env("CGO_ENABLED", "1");
             }
         }
     }
@@ -178,7 +272,7 @@ pub fn build_go_program(
 }
 
 fn folder(toolchain: &GoToolchain, flavour: Flavour) -> PathBuf {
-    root().join(format!("{}{}", toolchain.version, flavour.suffix()))
+    root().join(format!("{}{}", toolchain.label(), flavour.suffix()))
 }
 
 fn build_program(
@@ -195,6 +289,9 @@ fn build_program(
     let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
     let mut command = go(&toolchain.go);
     command.current_dir(program).args(["build", "-trimpath"]);
+    if let Some(experiment) = &toolchain.experiment {
+        command.env("GOEXPERIMENT", experiment);
+    }
     flavour.apply(&mut command);
     for setting in inputs.iter().flat_map(|text| after(text, BUILD_LINE)) {
         if let Some((name, value)) = setting.split_once('=') {
@@ -243,7 +340,7 @@ fn go(go: &Path) -> Command {
 }
 
 /// What `go version` says of itself: `go version go1.23.9 linux/amd64`.
-fn toolchain(path: PathBuf) -> Option<GoToolchain> {
+fn toolchain(path: PathBuf, experiment: Option<String>) -> Option<GoToolchain> {
     let output = go(&path)
         .arg("version")
         .stdin(Stdio::null())
@@ -251,9 +348,11 @@ fn toolchain(path: PathBuf) -> Option<GoToolchain> {
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let version = text.split_whitespace().nth(2)?.to_owned();
-    version
-        .starts_with("go1.")
-        .then_some(GoToolchain { version, go: path })
+    version.starts_with("go1.").then_some(GoToolchain {
+        version,
+        experiment,
+        go: path,
+    })
 }
 
 fn numbers(version: &str) -> [u32; 3] {
@@ -274,13 +373,32 @@ mod tests {
     fn versions_are_compared_as_numbers() {
         assert!(numbers("go1.9.10") < numbers("go1.19"));
         assert_eq!(numbers("go1.24rc1"), [1, 24, 0]);
-        let swiss = |version: &str| {
+        let swiss = |version: &str, experiment: Option<&str>| {
             GoToolchain {
                 version: version.to_owned(),
+                experiment: experiment.map(str::to_owned),
                 go: PathBuf::new(),
             }
             .has_swiss_maps()
         };
-        assert!(!swiss("go1.23.9") && swiss("go1.24.11"));
+        assert!(!swiss("go1.23.9", None) && swiss("go1.24.11", None));
+        assert!(!swiss("go1.24.11", Some("noswissmap")));
+    }
+
+    #[test]
+    fn versions_may_be_asked_for_by_their_middle_number_and_with_an_experiment() {
+        assert_eq!(wanted(""), PINNED_GO);
+        assert_eq!(
+            wanted("1.21, go1.24+noswissmap,1.25.1"),
+            [
+                "1.21.13",
+                "1.23.9",
+                "1.24.11+noswissmap",
+                "1.25.1",
+                "1.27.3"
+            ]
+        );
+        assert_eq!(wanted("all"), MATRIX);
+        assert_eq!(wanted("1.2"), ["1.2", "1.23.9", "1.27.3"]);
     }
 }

@@ -11,6 +11,6 @@ mod go;
 
 pub use build::{Error, build_c, root};
 pub use go::{
-    Flavour, GoToolchain, PINNED_GO, Strip, build_go, build_go_program, go_toolchains, pinned_go,
-    wanted_go,
+    Flavour, GO_VARIABLE, GoToolchain, MATRIX, PINNED_GO, Strip, ask_for_go, asked_go, build_go,
+    build_go_program, go_toolchains, pinned_go, split, wanted_go,
 };

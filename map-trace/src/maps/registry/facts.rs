@@ -1,5 +1,6 @@
 //! What a probe's record says of a map.
 
+use map_trace_common::place::ARGUMENTS;
 use map_trace_common::record::MapOperationRecord;
 
 use super::{Part, Range};
@@ -46,6 +47,7 @@ pub struct Shape {
     groups: usize,
     length_mask: usize,
     local_depth: usize,
+    index: usize,
     unit: usize,
     unit_bytes: usize,
 }
@@ -185,6 +187,7 @@ impl Shape {
                 groups: none,
                 length_mask: none,
                 local_depth: none,
+                index: none,
                 unit: in_type("BucketSize")?,
                 unit_bytes: 2,
             },
@@ -207,6 +210,7 @@ impl Shape {
                     groups: groups.checked_add(at(GROUPS, "data")?)?,
                     length_mask: groups.checked_add(at(GROUPS, "lengthMask")?)?,
                     local_depth: at(TABLE, "localDepth")?,
+                    index: at(TABLE, "index")?,
                     unit: in_type("GroupSize")?,
                     unit_bytes: 8,
                 }
@@ -358,7 +362,7 @@ impl Shape {
         let (gone, tables, directory) = match role {
             Role::TableGrow => (
                 record.arguments[0],
-                vec![self.table(record, 2)],
+                self.grown(record).into_iter().collect(),
                 Some(directory),
             ),
             Role::TableSplit => {
@@ -378,6 +382,12 @@ impl Shape {
             gone,
             tables,
         }
+    }
+
+    /// The table in the place of the one that grew, if it says itself that it belongs there.
+    fn grown(&self, record: &MapOperationRecord) -> Option<Table> {
+        let kept = record.arguments[ARGUMENTS - 1];
+        (field(record, 2, self.index, 8) == kept).then(|| self.table(record, 2))
     }
 
     /// The table that was read `n`th.

@@ -1,7 +1,7 @@
 //! Swiss maps (`internal/runtime/maps`, Go from 1.24): a header, and behind it one group, or a directory of
 //! tables with an array of groups each.
 
-use map_trace_common::place::{Place, Read, flag, from};
+use map_trace_common::place::{ARGUMENTS, Place, Read, flag, from};
 use map_trace_common::record::kind;
 
 use super::{NO_READ, Planner, Role, argument, at, map_type, word};
@@ -12,6 +12,8 @@ const DIRECTORY: u32 = 2;
 const GLOBAL_DEPTH: u32 = 32;
 /// `maps.table.index`, word of a table.
 const INDEX: u32 = 1;
+/// The last argument that is kept.
+const LAST: u32 = ARGUMENTS as u32 - 1;
 
 /// The first table of the header read first.
 const FIRST_TABLE: Read = Read {
@@ -94,20 +96,22 @@ fn growth(planner: &mut Planner<'_>) {
         group_byte: GLOBAL_DEPTH + 1,
         reads: [
             at(argument(2)),
-            at(argument(0)),
+            NO_READ,
             Read {
                 base: word(0, DIRECTORY),
-                index: word(1, INDEX),
+                index: argument(LAST),
                 offset: 0,
                 indirect: 1,
             },
         ],
         ..Place::default()
     };
-    let grows = planner.call(
+    // It leaves the old table with an index of -1.
+    let grows = planner.call_keeping(
         "internal/runtime/maps.(*table).grow",
         Role::TableGrow,
         larger,
+        INDEX,
     );
     // installTableSplit(map, old, left, right) ends a split: all four are known there, at one hit.
     let split = Place {

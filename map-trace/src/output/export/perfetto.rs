@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{ExportError, Lines};
 use crate::model::TraceLine;
-use crate::model::event::{Context, EventKind, MapEvent, MemoryCallEvent};
+use crate::model::event::{Context, EventKind, MapEvent, MarkEvent, MemoryCallEvent};
 use crate::output::json::harmless;
 
 /// What one entry of the timeline says.
@@ -182,7 +182,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             ),
         },
         TraceLine::Mark(event) => Entry {
-            name: format!("first entry into {}", event.symbol),
+            name: mark_name(event),
             start_ns: event.time_ns,
             duration_ns: None,
             pid: event.pid,
@@ -195,4 +195,12 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         | TraceLine::Aggregate(_)
         | TraceLine::Footer(_) => return None,
     })
+}
+
+fn mark_name(mark: &MarkEvent) -> String {
+    match (&mark.symbol, mark.after_operations, &mark.operation) {
+        (Some(symbol), ..) => format!("first entry into {symbol}"),
+        (None, Some(count), Some(operation)) => format!("after {count} {operation} operations"),
+        (None, count, _) => format!("after {} map operations", count.unwrap_or(0)),
+    }
 }

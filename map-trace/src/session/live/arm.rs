@@ -66,7 +66,14 @@ impl<'a> Session<'a> {
         let mut structure = Structure::default();
         subject.probe(&mut instrument, &mut structure);
         subject.mark(&settings.window.symbols(), &mut instrument, &mut structure)?;
+        subject.count_entries(&settings.entries, &mut instrument);
         instrument.probes.census.running = true;
+        if let Some(after) = &settings.window.after {
+            let Instrument { object, probes, .. } = &mut instrument;
+            let told = probes.census.tell_after(object, after);
+            told.map_err(|why| Error::failed("cannot note when operations are over", why))?;
+            structure.after = Some(after.clone());
+        }
         let start_ns = now_ns();
         let header = HeaderLine {
             schema: TRACE_SCHEMA.to_owned(),

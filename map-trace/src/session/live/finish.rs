@@ -52,6 +52,8 @@ impl Session<'_> {
                 major_faults: usage.major_faults.saturating_sub(before.major_faults),
             }
         });
+        let code = finished.stacks.symbolizer().binaries();
+        self.instrument.probes.look_for_others(&code);
         let (counts, census) = self.instrument.probes.census.result(
             &self.instrument.object,
             &totals,
@@ -60,6 +62,11 @@ impl Session<'_> {
         let footer = footer::footer(Ending {
             counts,
             census,
+            entries: self
+                .instrument
+                .probes
+                .entries
+                .result(&self.instrument.object),
             not_counted: self.instrument.probes.census.notes(),
             duration_ns,
             status: waited

@@ -1,5 +1,6 @@
 //! What probes in Go programs tell of maps, and which map's memory an event is in.
 
+use map_trace_common::census::GOAL_PLACE;
 use map_trace_common::record::{MapOperationRecord, MemoryCallRecord, kind};
 
 use super::Pipeline;
@@ -26,14 +27,8 @@ impl Pipeline {
     pub(super) fn map_operation(&mut self, record: &MapOperationRecord) {
         let header = record.header;
         self.settle(header.tid, None);
-        if let Some(symbol) = self.structure.entered(record.place) {
-            let line = TraceLine::Mark(MarkEvent {
-                time_ns: self.time(&header),
-                pid: header.tgid,
-                tid: header.tid,
-                symbol,
-            });
-            return self.recorder.record(&line);
+        if let Some(mark) = self.mark(record) {
+            return self.recorder.record(&TraceLine::Mark(mark));
         }
         let Some(told) = self.structure.read(record) else {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
@@ -67,6 +62,26 @@ impl Pipeline {
         };
         let line = self.map_line(record, &told, &change, (map_type, context));
         self.store(&line);
+    }
+
+    /// The moment a record tells of, if it is one that is to be noted.
+    fn mark(&mut self, record: &MapOperationRecord) -> Option<MarkEvent> {
+        let mut mark = MarkEvent {
+            time_ns: self.time(&record.header),
+            pid: record.header.tgid,
+            tid: record.header.tid,
+            symbol: None,
+            after_operations: None,
+            operation: None,
+        };
+        if record.place == GOAL_PLACE {
+            let after = self.structure.after.take()?;
+            mark.after_operations = Some(after.count);
+            mark.operation = after.operation;
+        } else {
+            mark.symbol = Some(self.structure.entered(record.place)?);
+        }
+        Some(mark)
     }
 
     fn map_line(
@@ -135,7 +150,7 @@ impl Pipeline {
         let tgid = record.header.tgid;
         let (start, length) = (event.address.0, event.length);
         let removes = matches!(record.header.kind, kind::MMAP | kind::MUNMAP) && record.result >= 0;
-        if self.stacks.frees(record.header.stack) {
+        if gives_back(record) && self.stacks.frees(record.header.stack) {
             let _was_a_maps = self.structure.registry.freed(tgid, start, length);
             event.on = Some(FREED.to_owned());
             return;
@@ -188,6 +203,21 @@ impl Pipeline {
             self.unpark(key);
         }
     }
+}
+
+/// Up to Go 1.20 `sysUnused` (runtime/mem_linux.go) also advises the kernel about the whole huge page around what it
+/// gives back, which has live memory in it.
+fn gives_back(record: &MemoryCallRecord) -> bool {
+    const GONE: [i32; 4] = [
+        libc::MADV_DONTNEED,
+        libc::MADV_FREE,
+        libc::MADV_REMOVE,
+        libc::MADV_DONTNEED_LOCKED,
+    ];
+    record.header.kind != kind::MADVISE
+        || GONE
+            .iter()
+            .any(|advice| u64::try_from(*advice) == Ok(record.args[2]))
 }
 
 fn step(role: Role, header: Option<Header>) -> &'static str {

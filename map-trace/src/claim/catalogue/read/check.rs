@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::binary::reach::Through;
 use crate::claim::catalogue::{Catalogue, Check, Compile, Source};
 use crate::claim::facts::{
-    BinaryFact, Bound, Calls, Code, Comparison, Ending, HostFact, Layout, LayoutExpect, Place,
-    Presence, Ratio, Reach, ReachExpect, Shape, Symbol,
+    BinaryFact, Bound, Calls, Code, Comparison, Ending, EnteredFact, HostFact, Layout,
+    LayoutExpect, Place, Presence, Ratio, Reach, ReachExpect, Shape, Symbol,
 };
 use crate::claim::words::hint;
 use crate::claim::{Claim, Needs, controls, parse};
@@ -27,6 +27,11 @@ pub enum Raw {
     Output {
         experiment: String,
         expect: OneOrMore,
+    },
+    Entries {
+        experiment: String,
+        function: String,
+        expect: String,
     },
     Status {
         experiment: String,
@@ -142,6 +147,18 @@ impl Raw {
                     true => Err("nothing is compared".into()),
                     false => Ok(Check::Output { experiment, expect }),
                 }
+            }
+            Self::Entries {
+                experiment,
+                function,
+                expect,
+            } => {
+                let counted = catalogue.experiment(&experiment);
+                if !counted.is_some_and(|one| one.entries.contains(&function)) {
+                    return Err(format!("{experiment} does not count entries of {function}"));
+                }
+                let fact = EnteredFact::parse(function, &expect)?;
+                Ok(Check::Entries { experiment, fact })
             }
             Self::Status { experiment, expect } => {
                 let expect =

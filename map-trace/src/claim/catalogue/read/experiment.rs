@@ -11,6 +11,8 @@ use crate::maps::user;
 /// Longest run and most repetitions.
 const MAX_SECONDS: u64 = 600;
 const MAX_REPEAT: u32 = 100;
+/// Globs of functions whose entries are counted: room in the kernel beside the operations.
+const MAX_ENTRIES: usize = 3;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub struct Raw {
     watch_ranges: Vec<String>,
     #[serde(default)]
     watch: Vec<String>,
+    #[serde(default)]
+    entries: Vec<String>,
     #[serde(default)]
     build: Build,
 }
@@ -113,6 +117,9 @@ impl Raw {
         if trace && repeat > 1 {
             return Err(told("only bare runs (trace = false) are repeated".into()));
         }
+        if self.entries.len() > MAX_ENTRIES {
+            return Err(told(format!("entries has {MAX_ENTRIES} globs at most")));
+        }
         Ok(Experiment {
             program: self.program,
             about: self.about,
@@ -137,6 +144,7 @@ impl Raw {
             detail,
             watch_ranges: self.watch_ranges,
             watch: self.watch,
+            entries: self.entries,
             build: self.build,
             name,
         })
