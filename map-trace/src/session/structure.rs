@@ -216,16 +216,12 @@ pub struct Probes {
 impl Probes {
     /// Ready to probe; nothing is attached.
     pub fn prepare(object: &Object, census: Census) -> Self {
-        let (uprobes, notes) = match Uprobes::prepare(object) {
-            Ok(uprobes) => (Some(uprobes), Vec::new()),
-            Err(why) => (None, vec![why.to_string()]),
-        };
         Self {
-            uprobes,
+            uprobes: Some(Uprobes::prepare(object)),
             ahead: None,
             looked: Vec::new(),
             told: Vec::new(),
-            notes,
+            notes: Vec::new(),
             census,
         }
     }
