@@ -15,7 +15,7 @@ pub mod perf_programs;
 mod perf_uprobe;
 pub mod privilege;
 pub mod probe_table;
-mod programs;
+pub mod programs;
 pub mod ring;
 pub mod side_band;
 pub mod side_band_record;

@@ -5,7 +5,8 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya_obj::{EbpfSectionKind, Object as Parsed};
@@ -193,14 +194,16 @@ impl Object {
         &self.programs
     }
 
-    /// Loads every program of the table and those named, on every processor, while this thread does something
-    /// else first: the verifier takes most of the start.
+    /// Loads every program of the table on every processor, while this thread does something else first: the
+    /// verifier takes most of the start. Programs in `perhaps` are loaded, too, if they are wanted by then; what
+    /// comes of them shows when they are used.
     ///
     /// # Errors
     /// The kernel refuses a program of the table in both its forms.
     pub fn load_programs<T>(
         &mut self,
         types: &TracepointTypes,
+        (perhaps, wanted): (Vec<Job>, &AtomicBool),
         meanwhile: impl FnOnce(&mut Self) -> T,
     ) -> Result<T, ObjectError> {
         let programs = Arc::clone(&self.programs);
@@ -213,10 +216,8 @@ impl Object {
                 jobs.push((row.btf_program, Form::TracepointBtf(*id)));
             }
         }
-        // Taken from the end: the longest first, so that no processor is left with one at the end.
-        jobs.sort_by_key(|(name, _)| programs.size(name));
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let queue = Mutex::new(jobs);
+        let queue = programs.queue(jobs, perhaps, wanted);
         let (answer, loaded) = std::thread::scope(|scope| {
             let workers: Vec<_> = (1..workers.min(PROBES.len()))
                 .map(|_| scope.spawn(|| programs.work(&queue)))
@@ -264,6 +265,11 @@ impl Object {
         let descriptor = loaded.as_raw_fd();
         self.loaded.insert(name, loaded);
         Ok(descriptor)
+    }
+
+    /// A descriptor of a program that is loaded already.
+    pub(super) fn loaded(&self, name: &str) -> Option<OwnedFd> {
+        self.loaded.get(name)?.try_clone().ok()
     }
 
     /// Attaches every probe of the table, in its order.
@@ -385,6 +391,21 @@ impl Object {
         processes.insert(tgid, Shared(process), 0).map_err(access)
     }
 
+    /// Whether every process that is followed has ended: nothing is counted any more. False when in doubt.
+    pub fn all_ended(&self) -> bool {
+        /// Of more, those who look for them one by one tell.
+        const FEW: usize = 64;
+        let Some(Ok(processes)) = self.maps.get("PROCESSES").map(HashMap::try_from) else {
+            return false;
+        };
+        let processes: HashMap<_, u32, Shared<Process>> = processes;
+        let mut left = FEW;
+        processes.iter().all(|entry| {
+            left = left.saturating_sub(1);
+            left > 0 && entry.is_ok_and(|(_, process)| process.0.exited != 0)
+        })
+    }
+
     /// Forgets processes that have ended and everything that was told apart by group or stack so far: what
     /// comes next is as if nothing had been recorded. The counters stay.
     pub fn forget(&mut self, processes: &[u32]) -> Result<(), ObjectError> {
@@ -423,10 +444,7 @@ impl Object {
         array.set(0, Shared(*tables), 0).map_err(access)
     }
 
-    pub(super) fn map_mut(
-        &mut self,
-        name: &'static str,
-    ) -> Result<&mut Map, ObjectError> {
+    pub(super) fn map_mut(&mut self, name: &'static str) -> Result<&mut Map, ObjectError> {
         self.maps.get_mut(name).ok_or(ObjectError::Map(name))
     }
 

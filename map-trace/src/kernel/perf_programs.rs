@@ -43,6 +43,17 @@ pub struct Target {
     pub at_exec: bool,
 }
 
+/// The kernel's switch for perf events of tasks, on for as long as this lives.
+pub struct Awake(#[expect(dead_code, reason = "held open")] Counter);
+
+/// Switches perf events of tasks on, for which the first to open one waits ten milliseconds (kernel/events/core.c,
+/// `account_event`). None when it cannot be done: the next to open one will say why.
+pub fn wake() -> Option<Awake> {
+    let mut builder = Builder::new(Software::DUMMY);
+    builder.observe_self().any_cpu();
+    builder.build().ok().map(Awake)
+}
+
 /// Open events; closing them detaches the programs.
 #[derive(Default)]
 pub struct PerfPrograms(Vec<Counter>);

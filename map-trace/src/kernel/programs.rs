@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use aya_obj::generated::bpf_insn;
@@ -115,7 +116,10 @@ impl Programs {
         Ok(Self {
             linked: linked.collect(),
             types,
-            _maps: maps.into_iter().map(|(.., descriptor)| descriptor).collect(),
+            _maps: maps
+                .into_iter()
+                .map(|(.., descriptor)| descriptor)
+                .collect(),
         })
     }
 
@@ -169,18 +173,45 @@ impl Programs {
         }
     }
 
-    /// Takes jobs from a queue, the last first, until it is empty.
-    pub fn work(&self, queue: &Mutex<Vec<Job>>) -> Vec<Loaded> {
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        std::iter::from_fn(next)
+    /// Takes jobs from a queue until it is empty.
+    pub fn work(&self, queue: &Queue<'_>) -> Vec<Loaded> {
+        std::iter::from_fn(|| queue.next())
             .map(|(name, form)| (name, self.load(name, form)))
             .collect()
     }
 
-    /// Number of instructions of a program: about how long the verifier takes.
-    pub fn size(&self, name: &str) -> usize {
-        let program = self.linked.get(name);
-        program.map_or(0, |program| program.instructions.len())
+    /// A queue of programs that are needed and of some that may turn out to be.
+    pub fn queue<'a>(
+        &self,
+        mut jobs: Vec<Job>,
+        perhaps: Vec<Job>,
+        wanted: &'a AtomicBool,
+    ) -> Queue<'a> {
+        // Taken from the end: the longest first, so that no processor is left with one at the end.
+        jobs.sort_by_key(|(name, _)| {
+            let program = self.linked.get(*name);
+            program.map_or(0, |program| program.instructions.len())
+        });
+        Queue {
+            jobs: Mutex::new((jobs, perhaps)),
+            wanted,
+        }
+    }
+}
+
+/// Programs that wait to be loaded.
+pub struct Queue<'a> {
+    /// Those needed, and those needed if `wanted`.
+    jobs: Mutex<(Vec<Job>, Vec<Job>)>,
+    wanted: &'a AtomicBool,
+}
+
+impl Queue<'_> {
+    fn next(&self) -> Option<Job> {
+        let (needed, perhaps) = &mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        needed
+            .pop()
+            .or_else(|| perhaps.pop_if(|_| self.wanted.load(Ordering::Acquire)))
     }
 }
 

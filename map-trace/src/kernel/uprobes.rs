@@ -6,11 +6,13 @@
 //! program on them asks whether the process is followed.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 
 use aya::maps::{Array, HashMap};
 use map_trace_common::census::{CensusPlace, MAX_CENSUS_PLACES};
@@ -80,6 +82,8 @@ pub struct Uprobes {
     census: Loaded,
     /// By the index of their first place.
     held: Vec<(u32, Held)>,
+    /// Begun, and not asked for yet.
+    begun: Option<Begun>,
     places: u32,
     census_places: u32,
     binaries: u32,
@@ -100,12 +104,13 @@ pub struct Counted {
 }
 
 impl Uprobes {
-    /// Loads nothing yet.
+    /// Loads nothing that is not loaded.
     pub fn prepare(object: &Object) -> Self {
         Self {
             structure: Loaded::of("structure", object),
             census: Loaded::of("census", object),
             held: Vec::new(),
+            begun: None,
             places: 0,
             census_places: 0,
             binaries: 0,
@@ -124,6 +129,12 @@ impl Uprobes {
         set(object, "BINARIES", index, layout)?;
         self.binaries += 1;
         Ok(index)
+    }
+
+    /// Begins to put probes into a file, which the kernel takes ten milliseconds for. [`Self::attach`] to the same
+    /// places is then soon done; until then a hit does nothing, as long as nobody who runs the file is followed.
+    pub fn begin(&mut self, file: &Path, offsets: Vec<u64>) {
+        self.begun = self.structure.begin(file, offsets, self.places);
     }
 
     /// Puts probes into a file; the index of the first place, the others follow.
@@ -145,8 +156,12 @@ impl Uprobes {
             set(object, "PLACES", index, one.place)?;
         }
         let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
-        self.held
-            .push((first, self.structure.attach(file, &offsets, first)?));
+        let begun = self.begun.take_if(|begun| begun.is(file, &offsets, first));
+        let held = match begun.and_then(Begun::end) {
+            Some(held) => held,
+            None => self.structure.attach(file, &offsets, first)?,
+        };
+        self.held.push((first, held));
         self.places += count;
         Ok(first)
     }
@@ -199,7 +214,7 @@ impl Loaded {
         Self {
             name,
             programs: Arc::clone(object.programs()),
-            multi: None,
+            multi: object.loaded(name),
             single: None,
         }
     }
@@ -227,23 +242,27 @@ impl Loaded {
             self.multi = Some(self.programs.load(self.name, Form::UprobeMulti)?);
         }
         let program = self.multi.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let path = CString::new(path).unwrap_or_default();
-        let cookies: Vec<u64> = (u64::from(first)..).take(offsets.len()).collect();
-        let attr = LinkAttr {
-            program: program.cast_unsigned(),
-            attach_type: UPROBE_MULTI,
-            path: path.as_ptr() as u64,
-            offsets: offsets.as_ptr() as u64,
-            cookies: cookies.as_ptr() as u64,
-            count: offsets.len() as u32,
-            ..LinkAttr::default()
-        };
-        // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
-        unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }.map_err(|source| {
-            UprobeError::Attach {
-                count: offsets.len(),
-                source,
-            }
+        link(program, path, offsets, first).map_err(|source| UprobeError::Attach {
+            count: offsets.len(),
+            source,
+        })
+    }
+
+    /// Links in a thread of its own; none when that cannot be done.
+    fn begin(&mut self, file: &Path, offsets: Vec<u64>, first: u32) -> Option<Begun> {
+        let program = self.multi.as_ref()?.try_clone().ok()?;
+        let opened = File::open(file).ok()?;
+        let of = identity(&opened.metadata().ok()?);
+        let wanted = offsets.clone();
+        let linking = Builder::new().spawn(move || {
+            let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+            link(program.as_raw_fd(), &path, &wanted, first)
+        });
+        Some(Begun {
+            of,
+            offsets,
+            first,
+            linking: linking.ok()?,
         })
     }
 
@@ -263,6 +282,50 @@ impl Loaded {
             source,
         })
     }
+}
+
+/// A link that is being made.
+struct Begun {
+    /// Device and inode of the file.
+    of: (u64, u64),
+    offsets: Vec<u64>,
+    first: u32,
+    linking: JoinHandle<io::Result<OwnedFd>>,
+}
+
+impl Begun {
+    /// It is to these places of this file.
+    fn is(&self, file: &Path, offsets: &[u64], first: u32) -> bool {
+        let same = std::fs::metadata(file).is_ok_and(|found| identity(&found) == self.of);
+        same && self.first == first && self.offsets == offsets
+    }
+
+    /// Waits for it; none when the kernel refused, which it will say again.
+    fn end(self) -> Option<Held> {
+        let link = self.linking.join().ok()?.ok()?;
+        Some(Held::Link { _link: link })
+    }
+}
+
+fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// One `uprobe_multi` link to all places of a file; their cookies count from `first`.
+fn link(program: RawFd, path: &str, offsets: &[u64], first: u32) -> io::Result<OwnedFd> {
+    let path = CString::new(path).unwrap_or_default();
+    let cookies: Vec<u64> = (u64::from(first)..).take(offsets.len()).collect();
+    let attr = LinkAttr {
+        program: program.cast_unsigned(),
+        attach_type: UPROBE_MULTI,
+        path: path.as_ptr() as u64,
+        offsets: offsets.as_ptr() as u64,
+        cookies: cookies.as_ptr() as u64,
+        count: offsets.len() as u32,
+        ..LinkAttr::default()
+    };
+    // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
+    unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }
 }
 
 /// Detaches everything.

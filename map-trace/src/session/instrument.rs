@@ -1,14 +1,18 @@
 //! The kernel half of a session: programs loaded with the running kernel's offsets, calibrated, attached.
 
+use std::thread::Builder;
+
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::settings::{NO_OFFSET, Settings};
 
 use super::census::Census;
 use super::settings::Level;
-use super::structure::Probes;
+use super::structure::{Ahead, Probes};
 use crate::error::{Error, Result};
 use crate::kernel::btf::Btf;
 use crate::kernel::object::{self, Object, ObjectError, TracepointTypes, Unloaded};
+use crate::kernel::perf_programs::{self, Awake};
+use crate::kernel::programs::Form;
 use crate::kernel::ring::Ring;
 use crate::kernel::totals::Totals;
 use crate::kernel::{calibrate, offsets, tracepoint_args};
@@ -26,6 +30,7 @@ pub struct Instrument {
     pub probes: Probes,
     pub calibration: Calibration,
     tables: Option<PageTables>,
+    _awake: Option<Awake>,
 }
 
 /// What of a session the programs must know.
@@ -44,11 +49,12 @@ impl Instrument {
     ///
     /// # Errors
     /// 125 with what the kernel lacks.
-    pub fn prepare(wishes: Wishes, host: &Host) -> Result<Self> {
+    pub fn prepare(wishes: Wishes, host: &Host, ahead: Option<Ahead>) -> Result<Self> {
         if !object::has_btf() {
             let why = "this kernel has no type information (/sys/kernel/btf/vmlinux is missing)";
             return Err(Error::failed("cannot trace", why).fix(FIX_BTF));
         }
+        let awake = Builder::new().spawn(perf_programs::wake);
         let (unloaded, known) = std::thread::scope(|scope| {
             let known = scope.spawn(|| kernel(wishes));
             (Unloaded::read(), known.join())
@@ -60,11 +66,17 @@ impl Instrument {
         let mut object = unloaded
             .and_then(|unloaded| unloaded.create(&settings))
             .map_err(|why| refused(&why))?;
+        let mut perhaps = vec![("structure", Form::UprobeMulti)];
+        if wishes.pte != Level::Off {
+            perhaps.push(("sample", Form::PerfEvent));
+        }
+        let go = ahead.as_ref().map(Ahead::go).unwrap_or_default();
         let (calibration, tables) = object
-            .load_programs(&types, |object| calibrated(object, host))
+            .load_programs(&types, (perhaps, &go), |object| calibrated(object, host))
             .map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
-        let probes = Probes::prepare(&object, Census::new(wishes.census, wishes.pte));
+        let mut probes = Probes::prepare(&object, Census::new(wishes.census, wishes.pte));
+        probes.begin(ahead);
         let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
         Ok(Self {
             object,
@@ -72,6 +84,7 @@ impl Instrument {
             probes,
             calibration,
             tables,
+            _awake: awake.ok().and_then(|awake| awake.join().ok()).flatten(),
         })
     }
 

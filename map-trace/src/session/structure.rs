@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use map_trace_common::place::Goroutines;
@@ -158,10 +159,11 @@ struct Looked {
 /// A Go program that was read, and where it is to be probed.
 type Planned = (Binary, Result<Plan, String>);
 
-/// Reads a program's file; none when it is not of Go.
-fn read(path: &Path) -> Option<Planned> {
+/// Reads a program's file; none when it is not of Go. `go` is set as soon as it is known to be.
+fn read(path: &Path, go: &AtomicBool) -> Option<Planned> {
     let binary = Binary::open(path).ok()?;
     binary.facts().go_version.as_ref()?;
+    go.store(true, Ordering::Release);
     let plan = structure::plan(&binary);
     Some((binary, plan))
 }
@@ -174,27 +176,56 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 /// A file that is read while the kernel is still being made ready: both take tens of milliseconds.
 pub struct Ahead {
     identity: (u64, u64),
-    reading: JoinHandle<Option<Planned>>,
+    path: PathBuf,
+    go: Arc<AtomicBool>,
+    reading: Reading,
+}
+
+enum Reading {
+    Begun(JoinHandle<Option<Planned>>),
+    /// Outer none: it failed, and is to be tried again.
+    Done(Option<Option<Planned>>),
+}
+
+impl Reading {
+    /// Waits for what was read.
+    fn done(self) -> Option<Option<Planned>> {
+        match self {
+            Self::Begun(reading) => reading.join().ok(),
+            Self::Done(read) => read,
+        }
+    }
 }
 
 impl Ahead {
     /// Begins to read; none when the file is not there or no thread can be had.
     pub fn begin(path: &Path) -> Option<Self> {
         let identity = identity(path)?;
-        let path = path.to_owned();
-        let reading = Builder::new().spawn(move || read(&path)).ok()?;
-        Some(Self { identity, reading })
+        let go = Arc::new(AtomicBool::new(false));
+        let (of, found) = (path.to_owned(), Arc::clone(&go));
+        let reading = Builder::new().spawn(move || read(&of, &found)).ok()?;
+        Some(Self {
+            identity,
+            path: path.to_owned(),
+            go,
+            reading: Reading::Begun(reading),
+        })
+    }
+
+    /// Becomes true when the file is known to be of Go.
+    pub fn go(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.go)
     }
 }
 
 /// Probes that are being taken off.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Detaching(Option<JoinHandle<()>>);
 
-impl Detaching {
-    /// Waits until the last of them is off.
-    pub fn wait(self) {
-        if let Some(detaching) = self.0 {
+/// Waits until the last of them is off.
+impl Drop for Detaching {
+    fn drop(&mut self) {
+        if let Some(detaching) = self.0.take() {
             let _panicked = detaching.join();
         }
     }
@@ -204,7 +235,7 @@ impl Detaching {
 pub struct Probes {
     uprobes: Option<Uprobes>,
     /// The program, read ahead.
-    pub ahead: Option<Ahead>,
+    ahead: Option<Ahead>,
     looked: Vec<Looked>,
     /// What was attached.
     pub told: Vec<Probe>,
@@ -289,10 +320,27 @@ impl Probes {
     /// What was read ahead, if it is this very file; else reads it.
     fn read(&mut self, path: &Path) -> Option<Planned> {
         let same = |ahead: &mut Ahead| Some(ahead.identity) == identity(path);
-        match self.ahead.take_if(same).map(|ahead| ahead.reading.join()) {
-            Some(Ok(planned)) => planned,
-            Some(Err(_)) | None => read(path),
+        let ahead = self.ahead.take_if(same);
+        match ahead.and_then(|ahead| ahead.reading.done()) {
+            Some(planned) => planned,
+            None => read(path, &AtomicBool::new(false)),
         }
+    }
+
+    /// Begins to probe the program that was read ahead, which [`Self::file`] then ends.
+    pub fn begin(&mut self, ahead: Option<Ahead>) {
+        let Some(ahead) = ahead else {
+            return;
+        };
+        let read = ahead.reading.done();
+        if let (Some(Some((_, Ok(plan)))), Some(uprobes)) = (&read, &mut self.uprobes) {
+            let offsets = plan.places.iter().map(|planned| planned.file_offset);
+            uprobes.begin(&ahead.path, offsets.collect());
+        }
+        self.ahead = Some(Ahead {
+            reading: Reading::Done(read),
+            ..ahead
+        });
     }
 
     fn attach(
