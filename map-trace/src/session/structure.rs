@@ -184,7 +184,7 @@ pub struct Ahead {
 enum Reading {
     Begun(JoinHandle<Option<Planned>>),
     /// Outer none: it failed, and is to be tried again.
-    Done(Option<Option<Planned>>),
+    Done(Box<Option<Option<Planned>>>),
 }
 
 impl Reading {
@@ -192,7 +192,7 @@ impl Reading {
     fn done(self) -> Option<Option<Planned>> {
         match self {
             Self::Begun(reading) => reading.join().ok(),
-            Self::Done(read) => read,
+            Self::Done(read) => *read,
         }
     }
 }
@@ -338,7 +338,7 @@ impl Probes {
             uprobes.begin(&ahead.path, offsets.collect());
         }
         self.ahead = Some(Ahead {
-            reading: Reading::Done(read),
+            reading: Reading::Done(Box::new(read)),
             ..ahead
         });
     }
