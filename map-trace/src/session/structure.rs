@@ -1,26 +1,30 @@
 //! Probes in Go programs and what they tell: which files are probed, what their places mean, which maps there
 //! are.
 
+mod ahead;
+
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::{Builder, JoinHandle};
 
 use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
 
+use self::ahead::{Planned, Reading, identity, read};
 use super::census::{Bounds, Census};
 use crate::binary::Binary;
 use crate::kernel::object::Object;
 use crate::kernel::totals::kind_word;
 use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
 use crate::maps::registry::{Fact, Registry, Shape};
-use crate::maps::structure::{self, Plan, Role};
+use crate::maps::structure::{Plan, Role};
 use crate::model::header::Probe;
 use crate::space::Spaces;
+
+pub use self::ahead::Ahead;
 
 /// Names of map types remembered.
 const MAX_NAMES: usize = 1 << 14;
@@ -154,68 +158,6 @@ struct Looked {
     identity: (u64, u64),
     /// Its index for the programs in the kernel, when it is probed.
     binary: Option<u32>,
-}
-
-/// A Go program that was read, and where it is to be probed.
-type Planned = (Binary, Result<Plan, String>);
-
-/// Reads a program's file; none when it is not of Go. `go` is set as soon as it is known to be.
-fn read(path: &Path, go: &AtomicBool) -> Option<Planned> {
-    let binary = Binary::open(path).ok()?;
-    binary.facts().go_version.as_ref()?;
-    go.store(true, Ordering::Release);
-    let plan = structure::plan(&binary);
-    Some((binary, plan))
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
-}
-
-/// A file that is read while the kernel is still being made ready: both take tens of milliseconds.
-pub struct Ahead {
-    identity: (u64, u64),
-    path: PathBuf,
-    go: Arc<AtomicBool>,
-    reading: Reading,
-}
-
-enum Reading {
-    Begun(JoinHandle<Option<Planned>>),
-    /// Outer none: it failed, and is to be tried again.
-    Done(Box<Option<Option<Planned>>>),
-}
-
-impl Reading {
-    /// Waits for what was read.
-    fn done(self) -> Option<Option<Planned>> {
-        match self {
-            Self::Begun(reading) => reading.join().ok(),
-            Self::Done(read) => *read,
-        }
-    }
-}
-
-impl Ahead {
-    /// Begins to read; none when the file is not there or no thread can be had.
-    pub fn begin(path: &Path) -> Option<Self> {
-        let identity = identity(path)?;
-        let go = Arc::new(AtomicBool::new(false));
-        let (of, found) = (path.to_owned(), Arc::clone(&go));
-        let reading = Builder::new().spawn(move || read(&of, &found)).ok()?;
-        Some(Self {
-            identity,
-            path: path.to_owned(),
-            go,
-            reading: Reading::Begun(reading),
-        })
-    }
-
-    /// Becomes true when the file is known to be of Go.
-    pub fn go(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.go)
-    }
 }
 
 /// Probes that are being taken off.
