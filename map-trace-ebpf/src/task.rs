@@ -80,7 +80,12 @@ pub fn read_kernel<T: Copy>(address: u64) -> Option<T> {
 /// `ex_handler_bpf`); so the helper tells what a 0 is.
 #[inline(always)]
 pub fn read_word(address: u64) -> Option<u64> {
-    let word = load(address);
+    known_or(load(address), address)
+}
+
+/// What was loaded from an address, or, for a 0, what the helper says.
+#[inline(always)]
+pub fn known_or(word: u64, address: u64) -> Option<u64> {
     if word != 0 {
         return Some(word);
     }

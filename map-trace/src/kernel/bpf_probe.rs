@@ -4,7 +4,7 @@ use std::io;
 
 use super::bpf_call::{self, Command, ProgramAttr};
 use super::btf::{Btf, Kind};
-use super::uprobe_program::UPROBE_MULTI;
+use super::programs::UPROBE_MULTI;
 
 /// `BPF_MAP_TYPE_RINGBUF` (Linux 5.8).
 const RINGBUF: u32 = 27;

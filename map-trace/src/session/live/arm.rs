@@ -52,8 +52,7 @@ impl<'a> Session<'a> {
         };
         let controls = Controls::prepare(settings.follow_forks)?;
         let ahead = subject.program().and_then(Ahead::begin);
-        let mut instrument = Instrument::prepare(wishes, &host)?;
-        instrument.probes.ahead = ahead;
+        let mut instrument = Instrument::prepare(wishes, &host, ahead)?;
         let inherit = if settings.follow_forks {
             Inherit::Children
         } else {
@@ -109,6 +108,7 @@ impl<'a> Session<'a> {
             targets,
             sampler,
             pipeline,
+            detaching: None,
             progress,
             pid: subject.child(),
             received: 0,
