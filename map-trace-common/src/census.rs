@@ -3,7 +3,7 @@
 /// Places at most, over all binaries.
 pub const MAX_CENSUS_PLACES: u32 = 1024;
 /// Operations told apart: values of [`CensusPlace::operation`] are below this; a power of two.
-pub const OPERATIONS: usize = 8;
+pub const OPERATIONS: usize = 16;
 /// Values of the map's flags told apart; a power of two.
 pub const FLAGS: usize = 16;
 /// Sizes (`B`, depth of the directory) told apart; a power of two.

@@ -9,8 +9,8 @@ pub const MAX_BINARIES: u32 = 64;
 pub const READS: usize = 3;
 /// 8-byte words of each.
 pub const READ_WORDS: usize = 8;
-/// Registers that are kept: RAX, RBX, RCX, RDI, RSI, in the order of Go's arguments.
-pub const ARGUMENTS: usize = 5;
+/// Registers that are kept: RAX, RBX, RCX, RDI, RSI, in the order of Go's arguments, and RDX.
+pub const ARGUMENTS: usize = 6;
 
 /// Values of [`Read::base`] and [`Read::index`].
 pub mod from {

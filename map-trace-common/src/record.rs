@@ -56,6 +56,11 @@ pub mod kind {
     pub const ITERATION: u32 = 19;
     /// Something became known of a map; not an event, so not counted as one.
     pub const MAP_STATE: u32 = 20;
+    pub const MAP_CLEAR: u32 = 21;
+    /// Go's runtime did something of its own: collected garbage, stopped the world, changed its heap.
+    pub const RUNTIME: u32 = 22;
+    /// A Go program is about to end itself: a fatal error or a panic nobody recovers.
+    pub const FATAL: u32 = 23;
     /// A power of two.
     pub const COUNT: usize = 32;
     /// A registration with userfaultfd; for the replay of mappings, not an event, so not counted as one.

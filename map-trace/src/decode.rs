@@ -122,7 +122,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         kind::PTE_SAMPLE => Record::PteSample(exact(kind, bytes)?),
         kind::WATCH_HIT => Record::WatchHit(exact(kind, bytes)?),
         kind::USERFAULTFD => Record::Userfaultfd(exact(kind, bytes)?),
-        kind::MAP_MAKE..=kind::MAP_STATE => Record::MapOperation(Box::new(exact(kind, bytes)?)),
+        kind::MAP_MAKE..=kind::FATAL => Record::MapOperation(Box::new(exact(kind, bytes)?)),
         kind::STACK => Record::Stack(Box::new(stack(&header, bytes)?)),
         other => return Err(DecodeError::Kind(other)),
     })

@@ -4,6 +4,7 @@
 
 mod bpf_call;
 pub mod bpf_probe;
+pub mod breakpoints;
 pub mod btf;
 pub mod calibrate;
 pub mod census;

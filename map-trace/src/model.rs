@@ -12,6 +12,7 @@ pub mod loss;
 pub mod operation;
 pub mod prot;
 pub mod pte;
+pub mod runtime;
 pub mod signal;
 pub mod stack;
 pub mod summary;

@@ -15,6 +15,7 @@ pub mod json;
 pub mod markdown;
 pub mod plain;
 pub mod prove;
+mod runtime;
 pub mod schema;
 mod screen;
 mod table;

@@ -4,6 +4,7 @@
 //! meets all of them; medians are compared. Nothing fails on a figure unless `--check` asks for it:
 //! figures of a busy machine say little.
 
+mod census;
 mod measure;
 mod storm;
 mod walls;
@@ -131,6 +132,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut missed = 0;
     for toolchain in workloads::go_toolchains() {
         missed += print(&mut out, &walls::measure(&bench, &toolchain)?)?;
+        missed += print(&mut out, &census::measure(&bench, &toolchain)?)?;
     }
     missed += print(&mut out, &storm::measure(&bench)?)?;
     missed += print(&mut out, &watching::measure(&bench)?)?;

@@ -10,7 +10,7 @@ pub struct MapOperationRecord {
     pub place: u32,
     /// Bit n: `words[n]` could be read. Bit 31: the place closes, and its opening was not seen.
     pub read: u32,
-    /// RAX, RBX, RCX, RDI, RSI; at a place that closes, as they were at the opening.
+    /// RAX, RBX, RCX, RDI, RSI, RDX; at a place that closes, as they were at the opening.
     pub arguments: [u64; ARGUMENTS],
     /// RAX at the place.
     pub result: u64,

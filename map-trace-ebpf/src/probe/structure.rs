@@ -69,6 +69,7 @@ fn hit(
         task::interrupted(ctx, offset_of!(PtRegs, cx)),
         task::interrupted(ctx, offset_of!(PtRegs, di)),
         task::interrupted(ctx, offset_of!(PtRegs, si)),
+        task::interrupted(ctx, offset_of!(PtRegs, dx)),
     ];
     if place.flags & flag::OPENS != 0 {
         if place.flags & flag::KEEPS != 0 {

@@ -17,6 +17,7 @@ use iced_x86::{
 };
 
 pub mod inside;
+pub mod misuse;
 #[cfg(test)]
 mod tests;
 
@@ -117,6 +118,12 @@ const ARGUMENTS: [Register; 12] = [
 pub fn choose(binary: &Binary, code: &Code) -> ProbePlaces {
     let offset = |svma| binary.file_offset_of_svma(svma);
     places(code, &offset, &|svma| binary.pointer(svma))
+}
+
+/// The first instruction that every call passes exactly once, for a means that cares for nothing else.
+pub fn passed_once(code: &Code) -> Option<u64> {
+    let first = straight(code, stack_check(code)).first().copied();
+    first.map(Instruction::ip)
 }
 
 fn places(

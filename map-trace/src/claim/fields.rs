@@ -14,6 +14,7 @@ use crate::model::event::{
     EventKind, ExecEvent, ExitEvent, ForkEvent, IterationEvent, MapEvent, MemoryCallEvent,
     PageFaultEvent, PteSampleEvent, SignalEvent, WatchHitEvent,
 };
+use crate::model::runtime::{FatalErrorEvent, RuntimeEvent};
 use crate::model::{Address, Prot, signal};
 
 /// Nesting of fields that is followed; the model's is three.
@@ -50,6 +51,8 @@ pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
     static WATCH: OnceLock<Vec<Field>> = OnceLock::new();
     static MAP: OnceLock<Vec<Field>> = OnceLock::new();
     static LOOP: OnceLock<Vec<Field>> = OnceLock::new();
+    static RUNTIME: OnceLock<Vec<Field>> = OnceLock::new();
+    static FATAL: OnceLock<Vec<Field>> = OnceLock::new();
     Some(match event.kind()? {
         EventKind::PageFault => FAULT.get_or_init(of::<PageFaultEvent>),
         EventKind::Mprotect
@@ -65,8 +68,12 @@ pub fn fields(event: &EventWord) -> Option<&'static [Field]> {
         EventKind::Exit => EXIT.get_or_init(of::<ExitEvent>),
         EventKind::PteSample => SAMPLE.get_or_init(of::<PteSampleEvent>),
         EventKind::WatchHit => WATCH.get_or_init(of::<WatchHitEvent>),
-        EventKind::MapMake | EventKind::MapGrow => MAP.get_or_init(of::<MapEvent>),
+        EventKind::MapMake | EventKind::MapGrow | EventKind::MapClear => {
+            MAP.get_or_init(of::<MapEvent>)
+        }
         EventKind::Iteration => LOOP.get_or_init(of::<IterationEvent>),
+        EventKind::Runtime => RUNTIME.get_or_init(of::<RuntimeEvent>),
+        EventKind::FatalError => FATAL.get_or_init(of::<FatalErrorEvent>),
     })
 }
 

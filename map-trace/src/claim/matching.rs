@@ -111,7 +111,12 @@ impl<'a> EventView<'a> {
             TraceLine::WatchHit(event) => (EventKind::WatchHit, event.pid, Some(&event.context)),
             TraceLine::MapMake(event) => (EventKind::MapMake, event.pid, Some(&event.context)),
             TraceLine::MapGrow(event) => (EventKind::MapGrow, event.pid, Some(&event.context)),
+            TraceLine::MapClear(event) => (EventKind::MapClear, event.pid, Some(&event.context)),
             TraceLine::Iteration(event) => (EventKind::Iteration, event.pid, Some(&event.context)),
+            TraceLine::Runtime(event) => (EventKind::Runtime, event.pid, Some(&event.context)),
+            TraceLine::FatalError(event) => {
+                (EventKind::FatalError, event.pid, Some(&event.context))
+            }
             TraceLine::Aggregate(group) => (group.event, group.pid, Some(&group.context)),
         };
         let group = match line {

@@ -21,7 +21,7 @@ const fn row(word: &'static str, in_operation: bool, has_address: bool) -> Event
 }
 
 /// Every event word of the contract. Which of them a trace can hold at all, its header says.
-pub static EVENTS: [EventWord; 17] = [
+pub static EVENTS: [EventWord; 20] = [
     row("page_fault", true, true),
     row("mprotect", true, true),
     row("pkey_mprotect", true, true),
@@ -37,6 +37,9 @@ pub static EVENTS: [EventWord; 17] = [
     row("map_make", true, false),
     row("map_grow", true, false),
     row("iteration", true, false),
+    row("map_clear", true, false),
+    row("runtime", true, false),
+    row("fatal_error", true, false),
     row("pte_sample", true, true),
     row("watch_hit", true, true),
 ];

@@ -14,8 +14,8 @@ use crate::model;
 use crate::output::{self, View};
 use crate::session::RunOutcome;
 use crate::session::settings::{
-    DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, ScreenSettings, StopSettings,
-    SummaryPlace, Watch, WatchRange,
+    DEFAULT_CENSUS_PPM, DEFAULT_SAMPLE_HZ, Detail, Level, RecordSettings, Region, ScreenSettings,
+    StopSettings, SummaryPlace, Watch, WatchRange,
 };
 use crate::trace::OutputFile;
 
@@ -42,6 +42,9 @@ pub struct RecordArgs {
     /// How map operations are counted
     #[arg(long, value_name = "LEVEL", default_value = "sample")]
     census: LevelArg,
+    /// What counting with --census sample may cost, of the program's CPU time
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = values::share)]
+    census_budget: u32,
     /// How page-table entries of map memory are sampled; at a fault they are always read
     #[arg(long, value_name = "LEVEL", default_value = "sample")]
     pte: LevelArg,
@@ -133,6 +136,7 @@ impl RecordArgs {
             (self.summary.is_some(), "--summary"),
             (self.operations.is_some(), "--operations"),
             (!matches!(self.census, LevelArg::Sample), "--census"),
+            (self.census_budget != DEFAULT_CENSUS_PPM, "--census-budget"),
             (!matches!(self.pte, LevelArg::Sample), "--pte"),
             (!self.watch.is_empty(), "--watch"),
             (!self.watch_range.is_empty(), "--watch-range"),
@@ -225,6 +229,7 @@ impl RecordArgs {
             entries: Vec::new(),
             operations: self.operations,
             census: self.census.into(),
+            census_budget_ppm: self.census_budget,
             pte: self.pte.into(),
             watch: self.watch,
             watch_ranges: self.watch_range,

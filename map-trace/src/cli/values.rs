@@ -33,6 +33,16 @@ pub fn duration(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// `2%`, `0.5%`, or plain percent, up to 100: in millionths.
+pub fn share(text: &str) -> Parsed<u32> {
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match digits.parse::<f64>() {
+        Ok(percent) if plain && percent <= 100.0 => Ok((percent * 10_000.0).round() as u32),
+        _ => Err("not a share such as 2% or 0.5%, at most 100%".to_owned()),
+    }
+}
+
 /// A number of events, or `all`.
 pub fn detail(text: &str) -> Parsed<Detail> {
     if text == "all" {
@@ -78,6 +88,21 @@ mod tests {
     use super::*;
     use crate::model::Address;
     use crate::session::settings::{Place, Watch, WatchRange};
+
+    #[test]
+    fn a_share_is_in_percent_and_at_most_all() {
+        for (text, ppm) in [
+            ("2%", 20_000),
+            ("0.5", 5_000),
+            ("0%", 0),
+            ("100%", 1_000_000),
+        ] {
+            assert_eq!(share(text), Ok(ppm), "{text}");
+        }
+        for text in ["", "%", "-1%", "101%", "inf", "NaN", "2 %", "1e1"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_time_has_a_unit_or_is_seconds() {

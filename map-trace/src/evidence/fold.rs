@@ -11,6 +11,7 @@ use crate::model::event::{
 };
 use crate::model::header::{FooterLine, HeaderLine};
 use crate::model::loss::Loss;
+use crate::model::runtime::{FatalErrorEvent, RuntimeSummary};
 use crate::model::summary::{EventTotals, Executable, Program, SUMMARY_SCHEMA, Summary};
 use crate::model::{FaultCode, Operation, TraceLine};
 
@@ -20,6 +21,9 @@ const MAX_NAMES: usize = 256;
 const MAX_NAME: usize = 64;
 /// Executables taken from `exec` lines when the trace has no footer to list them.
 const MAX_EXECUTABLES: usize = 256;
+
+/// Fatal errors kept: a process has one, and a child of it may have one, too.
+const MAX_FATAL: usize = 16;
 
 /// The facts of the lines so far.
 #[derive(Default)]
@@ -38,6 +42,8 @@ pub struct Fold {
     last_ns: u64,
     executables: Vec<Executable>,
     samples: Samples,
+    runtime: RuntimeSummary,
+    fatal_errors: Vec<FatalErrorEvent>,
 }
 
 impl Fold {
@@ -69,8 +75,21 @@ impl Fold {
             TraceLine::MapGrow(event) => {
                 self.moment(EventKind::MapGrow, &event.context, event.time_ns);
             }
+            TraceLine::MapClear(event) => {
+                self.moment(EventKind::MapClear, &event.context, event.time_ns);
+            }
             TraceLine::Iteration(event) => {
                 self.moment(EventKind::Iteration, &event.context, event.time_ns);
+            }
+            TraceLine::Runtime(event) => {
+                self.moment(EventKind::Runtime, &event.context, event.time_ns);
+                self.runtime.add(event);
+            }
+            TraceLine::FatalError(event) => {
+                self.moment(EventKind::FatalError, &event.context, event.time_ns);
+                if self.fatal_errors.len() < MAX_FATAL {
+                    self.fatal_errors.push((**event).clone());
+                }
             }
             TraceLine::Aggregate(group) => self.aggregate(group),
         }
@@ -231,6 +250,7 @@ impl Fold {
                     self.samples.add(pte, context, group.count);
                 }
             }
+            EventKind::Runtime => self.runtime.not_told(group.count),
             EventKind::Signal => {
                 let name = group.signal.as_deref().unwrap_or(OTHER);
                 count_name(&mut self.signals, name, group.count);
@@ -295,6 +315,13 @@ impl Fold {
             pte: self.samples.finish(),
             controls: footer.controls,
             census: footer.census,
+            census_sample: footer.census_sample,
+            runtime: RuntimeSummary {
+                write_barrier_flushes: footer.write_barrier_flushes,
+                ..self.runtime
+            }
+            .known(),
+            fatal_errors: self.fatal_errors,
             not_counted: footer.not_counted,
             entries: footer.entries,
             claims: footer.claims,
@@ -386,6 +413,9 @@ fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
         map_make: of(EventKind::MapMake),
         map_grow: of(EventKind::MapGrow),
         iteration: of(EventKind::Iteration),
+        map_clear: of(EventKind::MapClear),
+        runtime: of(EventKind::Runtime),
+        fatal_error: of(EventKind::FatalError),
     }
 }
 

@@ -31,6 +31,9 @@ pub const fn kind_word(kind: u32) -> &'static str {
         kind::MAP_MAKE => "map_make",
         kind::MAP_GROW => "map_grow",
         kind::ITERATION => "iteration",
+        kind::MAP_CLEAR => "map_clear",
+        kind::RUNTIME => "runtime",
+        kind::FATAL => "fatal_error",
         _ => "unknown",
     }
 }

@@ -8,6 +8,7 @@ use iced_x86::{Mnemonic, OpKind};
 use map_trace_common::census::{CensusPlace, DIRECT, flag};
 
 use super::pattern::Glob;
+use crate::binary::disasm::Code;
 use crate::binary::layout::Layouts;
 use crate::binary::probe_place::{self, Counting, ProbePlace};
 use crate::binary::{Binary, Function, MapImplementation};
@@ -15,6 +16,11 @@ use crate::model::Operation::{self, Access, Assign, Clear, Delete, Iterate};
 
 /// The operations that are counted; their places in this list are what the kernel knows them by.
 pub const COUNTED: [Operation; 5] = [Assign, Access, Delete, Iterate, Clear];
+
+/// What the kernel knows flushes of the write barrier's buffers by: no operation on a map.
+pub const FLUSHES: u32 = 5;
+/// Empties a processor's buffer of pointers stored while the collector marks (Go 1.23 runtime/mwbbuf.go:195).
+const FLUSH: &str = "runtime.wbBufFlush1";
 
 /// Functions counted, at most: generic ones have one for each shape.
 const MAX_FUNCTIONS: usize = 256;
@@ -128,6 +134,8 @@ pub struct Plan {
     pub places: Vec<Planned>,
     /// Operations of which not every one is counted, and why.
     pub missed: Vec<(Operation, String)>,
+    /// Where flushes of the write barrier's buffers are counted: file offset and place.
+    pub flushes: Option<(u64, CensusPlace)>,
 }
 
 /// Plans the census of a Go program with maps; `entries` asks for page-table entries of the maps' storage.
@@ -135,6 +143,20 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
     let Some(implementation) = binary.facts().map_implementation else {
         return Plan::default();
     };
+    let found = counted(binary, implementation);
+    let header = Header::of(implementation, layouts);
+    let mut plan = Plan {
+        flushes: flushes(binary),
+        ..Plan::default()
+    };
+    for (function, row) in &found {
+        plan.add(binary, function, row, &found, header, entries);
+    }
+    plan
+}
+
+/// Functions that do what is counted, and their rows.
+fn counted(binary: &Binary, implementation: MapImplementation) -> Vec<(Function, &'static Row)> {
     let own = match implementation {
         MapImplementation::Hmap => HMAP,
         MapImplementation::Swiss => SWISS,
@@ -153,16 +175,53 @@ pub fn plan(binary: &Binary, layouts: &Layouts, entries: bool) -> Plan {
             found.push((function.clone(), row));
         }
     });
-    let header = Header::of(implementation, layouts);
-    let mut plan = Plan::default();
-    for (function, row) in &found {
-        let same = |start: u64| {
-            let other = found.iter().find(|(other, _)| other.start == start);
-            other.is_some_and(|(other, row_of)| other.start != function.start && row_of.1 == row.1)
-        };
-        plan.add(binary, function, row, &same, header, entries);
-    }
-    plan
+    found
+}
+
+/// A function calls another of the same operation, which is counted.
+fn hands_on(function: &Function, row: &Row, code: &Code, found: &[(Function, &Row)]) -> bool {
+    let same = |start: u64| {
+        let other = found.iter().find(|(other, _)| other.start == start);
+        other.is_some_and(|(other, of)| other.start != function.start && of.1 == row.1)
+    };
+    code.instructions.iter().any(|i| {
+        matches!(i.mnemonic(), Mnemonic::Call | Mnemonic::Jmp)
+            && i.op0_kind() == OpKind::NearBranch64
+            && same(i.near_branch_target())
+    })
+}
+
+/// An instruction that a call passes exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    pub file_offset: u64,
+    /// Index into [`COUNTED`].
+    pub operation: usize,
+}
+
+/// Where execution breakpoints count, by duty cycle.
+///
+/// Only functions that Go never preempts asynchronously (runtime/preempt.go, `isAsyncSafePoint`): it would
+/// come back to the very instruction, which would count twice.
+pub fn passed(binary: &Binary) -> Vec<Passed> {
+    const NOT_PREEMPTED: [&str; 3] = ["runtime.", "internal/runtime/", "reflect."];
+    let Some(implementation) = binary.facts().map_implementation else {
+        return Vec::new();
+    };
+    let found = counted(binary, implementation);
+    let places = found.iter().filter_map(|(function, row)| {
+        let name = function.name.as_str();
+        let stays = NOT_PREEMPTED.iter().any(|prefix| name.starts_with(prefix));
+        let code = binary.code_of(function).filter(|_| stays)?;
+        if hands_on(function, row, &code, &found) {
+            return None;
+        }
+        Some(Passed {
+            file_offset: binary.file_offset_of_svma(probe_place::passed_once(&code)?)?,
+            operation: COUNTED.iter().position(|one| *one == row.1)?,
+        })
+    });
+    places.collect()
 }
 
 /// Its `sync.Map` is `internal/sync.HashTrieMap`.
@@ -172,16 +231,35 @@ fn has_hash_tries(binary: &Binary) -> bool {
     facts.go_minor().is_some_and(|minor| minor >= 24) && !facts.go_experiments.iter().any(without)
 }
 
+fn flushes(binary: &Binary) -> Option<(u64, CensusPlace)> {
+    let symbol = binary.symbol(FLUSH).into_iter().find(|found| !found.data)?;
+    let function = binary.function_at(symbol.svma)?;
+    let code = binary.code_of(&function)?;
+    let place = probe_place::choose(binary, &code).entry?;
+    let flags = match place.counting {
+        Counting::ExactUnlessFlags => flag::UNLESS_FLAGS,
+        Counting::Exact => 0,
+    };
+    let counts = CensusPlace {
+        operation: FLUSHES,
+        flags,
+        through: DIRECT,
+        ..CensusPlace::default()
+    };
+    Some((place.file_offset, counts))
+}
+
 impl Plan {
     fn add(
         &mut self,
         binary: &Binary,
         function: &Function,
-        (_, operation, at): &Row,
-        same: &dyn Fn(u64) -> bool,
+        row: &Row,
+        found: &[(Function, &Row)],
         header: Option<Header>,
         entries: bool,
     ) {
+        let (_, operation, at) = row;
         let mut missed = |why: &str| {
             let why = format!("{} {why}", function.name);
             self.missed.push((operation.clone(), why));
@@ -189,12 +267,7 @@ impl Plan {
         let Some(code) = binary.code_of(function) else {
             return missed("has code that cannot be read");
         };
-        let hands_on = code.instructions.iter().any(|i| {
-            matches!(i.mnemonic(), Mnemonic::Call | Mnemonic::Jmp)
-                && i.op0_kind() == OpKind::NearBranch64
-                && same(i.near_branch_target())
-        });
-        if hands_on {
+        if hands_on(function, row, &code, found) {
             return;
         }
         let Some(place) = probe_place::choose(binary, &code).entry else {
@@ -322,7 +395,8 @@ mod tests {
     fn every_counted_operation_has_a_number_of_its_own_that_the_kernel_has_room_for() {
         let numbers: Vec<u32> = COUNTED.iter().map(index).collect();
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
-        assert!(COUNTED.len() <= map_trace_common::census::OPERATIONS);
+        assert_eq!(COUNTED.len(), FLUSHES as usize);
+        assert!(COUNTED.len() < map_trace_common::census::OPERATIONS);
     }
 
     #[test]

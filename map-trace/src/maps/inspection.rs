@@ -8,7 +8,7 @@ use super::Tables;
 use super::operations::TABLES;
 use super::pattern::Glob;
 use crate::binary::layout::Layouts;
-use crate::binary::probe_place::{self, ProbePlaces};
+use crate::binary::probe_place::{self, ProbePlace, ProbePlaces};
 use crate::binary::reach::{CallGraph, Gate, Reach, Site, SystemCall};
 use crate::binary::{Binary, Function, Language, MapImplementation};
 use crate::model::Operation;
@@ -41,6 +41,8 @@ pub struct Inspection {
     pub absent: Vec<Absent>,
     /// Go only.
     pub layouts: Option<Layouts>,
+    /// Where a recording probes it, whatever `--census` says. Go only.
+    pub structure: Vec<StructureProbe>,
     /// Go only.
     pub calls: Option<Calls>,
     /// What could not be told, and why.
@@ -61,6 +63,16 @@ pub struct MapFunction {
     pub probes: Option<ProbePlaces>,
     /// For each system call asked about; empty for other languages than Go.
     pub reach: Vec<CallReach>,
+}
+
+/// A place that is probed to know where maps are.
+#[derive(Debug, Serialize)]
+pub struct StructureProbe {
+    /// `runtime.hashGrow+0x4`
+    pub name: String,
+    pub tells: &'static str,
+    #[serde(flatten)]
+    pub place: ProbePlace,
 }
 
 /// A known map function without code of its own.
@@ -121,6 +133,7 @@ pub fn inspect(path: &str, binary: &Binary, calls: &[SystemCall]) -> Inspection 
         functions_left_out: 0,
         absent: Vec::new(),
         layouts: None,
+        structure: Vec::new(),
         calls: None,
         notes: Vec::new(),
     };
@@ -143,9 +156,25 @@ pub fn inspect(path: &str, binary: &Binary, calls: &[SystemCall]) -> Inspection 
     }
     told.absent = absent(binary, &told);
     told.layouts = Some(Layouts::find(binary));
+    structure_probes(binary, &mut told);
     reach(binary, calls, &mut told);
     told.notes.extend(opened_gate(&told));
     told
+}
+
+/// The plan of a recording.
+fn structure_probes(binary: &Binary, told: &mut Inspection) {
+    let plan = match super::structure::plan(binary) {
+        Ok(plan) => plan,
+        Err(why) => return told.notes.push(format!("its maps are not probed: {why}")),
+    };
+    let probes = plan.places.into_iter().map(|planned| StructureProbe {
+        name: planned.name,
+        tells: planned.role.tells(),
+        place: planned.at,
+    });
+    told.structure = probes.collect();
+    told.notes.extend(plan.notes);
 }
 
 /// What the build settings say of the gate before mprotect: GODEBUG can also come from the environment.

@@ -110,8 +110,8 @@ pub struct Registry {
     processes: HashMap<u32, Process>,
     ranges: usize,
     maps: usize,
-    /// Something did not fit.
-    pub full: bool,
+    /// Times that something of maps became known and did not fit: what is told of addresses has holes.
+    pub left_out: u64,
     /// Counts changes.
     pub changes: u64,
 }
@@ -135,7 +135,7 @@ impl Registry {
         if self.ranges + process.ranges.len() > MAX_RANGES
             || self.maps + process.maps.len() > MAX_MAPS
         {
-            self.full = true;
+            self.left_out += 1;
             return;
         }
         self.ranges += process.ranges.len();
@@ -195,17 +195,22 @@ impl Registry {
     /// Takes what became known.
     pub fn apply(&mut self, tgid: u32, fact: &Fact) -> Change {
         if self.processes.len() >= MAX_MAPS && !self.processes.contains_key(&tgid) {
-            self.full = true;
+            self.left_out += 1;
             return Change::default();
         }
         self.changes += 1;
         let process = self.processes.entry(tgid).or_default();
         let (ranges, maps) = (process.ranges.len(), process.maps.len());
         let room = MAX_RANGES.saturating_sub(self.ranges) > 512 && self.maps < MAX_MAPS;
-        let change = if room || process.maps.contains_key(&fact.map) {
+        let fits = if fact.map == 0 {
+            process.pend(fact)
+        } else {
+            room || process.maps.contains_key(&fact.map)
+        };
+        self.left_out += u64::from(!fits);
+        let change = if fits {
             process.apply(fact)
         } else {
-            self.full = true;
             Change::default()
         };
         self.ranges = self.ranges - ranges + process.ranges.len();
@@ -215,16 +220,27 @@ impl Registry {
 }
 
 impl Process {
+    /// Keeps a table of a map that is not made yet; false when there are too many.
+    fn pend(&mut self, fact: &Fact) -> bool {
+        const GOROUTINES: usize = 1 << 12;
+        const TABLES: usize = 1 << 13;
+        let Storage::Pending(table) = fact.storage else {
+            return true;
+        };
+        let room = self.pending.len() < GOROUTINES || self.pending.contains_key(&fact.goroutine);
+        if !room {
+            return false;
+        }
+        let tables = self.pending.entry(fact.goroutine).or_default();
+        let room = tables.len() < TABLES;
+        if room {
+            tables.push(table);
+        }
+        room
+    }
+
     fn apply(&mut self, fact: &Fact) -> Change {
         if fact.map == 0 {
-            if let Storage::Pending(table) = fact.storage
-                && self.pending.len() < 1 << 12
-            {
-                let tables = self.pending.entry(fact.goroutine).or_default();
-                if tables.len() < 1 << 13 {
-                    tables.push(table);
-                }
-            }
             return Change::default();
         }
         let mut change = Change::default();

@@ -3,8 +3,12 @@
 //! Only functions that run seldom are probed: making a map, growing it, beginning a loop over it. Each place
 //! says which registers and memory the probe keeps; what they mean is decided in [`super::registry`].
 
+mod fatal;
 mod hmap;
+mod runtime;
 mod swiss;
+
+pub use fatal::panic_value;
 
 use map_trace_common::place::{Goroutines, Place, Read, flag, from};
 use map_trace_common::record::kind;
@@ -43,12 +47,60 @@ pub enum Role {
     NewTable = 12,
     /// A map was made as a copy of another.
     Clone = 13,
+    /// A map is about to be emptied.
+    Clear = 14,
+    /// The collector begins to mark.
+    GcStart = 15,
+    /// The collector has marked everything.
+    GcEnd = 16,
+    /// The runtime sets about stopping the world.
+    StopBegin = 17,
+    /// The runtime lets the world go on.
+    StopEnd = 18,
+    /// Memory is given back.
+    Scavenge = 19,
+    /// The heap has more address space.
+    HeapGrow = 20,
+    /// The runtime found itself broken.
+    Throw = 21,
+    /// The runtime found itself misused.
+    Fatal = 22,
+    /// Nobody recovers a panic.
+    Panic = 23,
+    /// A map function found its map misused: which map.
+    FatalMap = 24,
 }
 
 impl Role {
+    /// What a hit tells, in a word or two.
+    pub const fn tells(self) -> &'static str {
+        match self {
+            Self::Start => "whose process it is",
+            Self::Open => "arguments, for the end",
+            Self::Make | Self::MakeSmall | Self::Clone => "map_make",
+            Self::HashGrow
+            | Self::FirstGroup
+            | Self::ToTables
+            | Self::TableGrow
+            | Self::TableSplit => "map_grow",
+            Self::Evacuated => "old buckets let go",
+            Self::Iterate => "iteration",
+            Self::NewTable => "a table of a new map",
+            Self::Clear => "map_clear",
+            Self::GcStart
+            | Self::GcEnd
+            | Self::StopBegin
+            | Self::StopEnd
+            | Self::Scavenge
+            | Self::HeapGrow => "runtime",
+            Self::Throw | Self::Fatal | Self::Panic => "fatal_error",
+            Self::FatalMap => "the map that was misused",
+        }
+    }
+
     /// The role of a record.
     pub fn of(number: u32) -> Option<Self> {
-        const ALL: [Role; 13] = [
+        const ALL: [Role; 24] = [
             Role::Start,
             Role::Open,
             Role::Make,
@@ -62,8 +114,24 @@ impl Role {
             Role::TableSplit,
             Role::NewTable,
             Role::Clone,
+            Role::Clear,
+            Role::GcStart,
+            Role::GcEnd,
+            Role::StopBegin,
+            Role::StopEnd,
+            Role::Scavenge,
+            Role::HeapGrow,
+            Role::Throw,
+            Role::Fatal,
+            Role::Panic,
+            Role::FatalMap,
         ];
         ALL.into_iter().find(|role| *role as u32 == number)
+    }
+
+    /// Not about a map's memory: what the runtime does of its own, or how the program ends.
+    pub const fn of_runtime(self) -> bool {
+        self as u32 >= Self::GcStart as u32
     }
 }
 
@@ -131,6 +199,8 @@ pub fn plan(binary: &Binary) -> Result<Plan, String> {
         MapImplementation::Hmap => hmap::plan(&mut planner),
         MapImplementation::Swiss => swiss::plan(&mut planner),
     }
+    runtime::plan(&mut planner);
+    fatal::plan(&mut planner);
     Ok(plan)
 }
 

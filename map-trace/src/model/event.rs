@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::header::{FooterLine, HeaderLine};
+use super::runtime::{FatalErrorEvent, RuntimeEvent};
 use super::stack::StackLine;
 use super::vma::VmaFacts;
 use super::{Address, Cause, FaultCode, Operation, Prot, Pte};
@@ -32,6 +33,9 @@ pub enum TraceLine {
     MapMake(Box<MapEvent>),
     MapGrow(Box<MapEvent>),
     Iteration(Box<IterationEvent>),
+    MapClear(Box<MapEvent>),
+    Runtime(Box<RuntimeEvent>),
+    FatalError(Box<FatalErrorEvent>),
     Mark(MarkEvent),
     Aggregate(Box<AggregateLine>),
     Footer(Box<FooterLine>),
@@ -60,10 +64,13 @@ pub enum EventKind {
     MapMake,
     MapGrow,
     Iteration,
+    MapClear,
+    Runtime,
+    FatalError,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::PageFault,
         Self::Mprotect,
         Self::PkeyMprotect,
@@ -81,6 +88,9 @@ impl EventKind {
         Self::MapMake,
         Self::MapGrow,
         Self::Iteration,
+        Self::MapClear,
+        Self::Runtime,
+        Self::FatalError,
     ];
 
     pub const fn word(self) -> &'static str {
@@ -102,6 +112,9 @@ impl EventKind {
             Self::MapMake => "map_make",
             Self::MapGrow => "map_grow",
             Self::Iteration => "iteration",
+            Self::MapClear => "map_clear",
+            Self::Runtime => "runtime",
+            Self::FatalError => "fatal_error",
         }
     }
 }
@@ -333,7 +346,7 @@ pub struct MapRange {
     pub end: Address,
 }
 
-/// A map was made (`map_make`) or got other memory (`map_grow`). The map's header is `map`.
+/// A map was made (`map_make`), got other memory (`map_grow`) or is about to be emptied (`map_clear`). The map's header is `map`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MapEvent {
     pub time_ns: u64,
@@ -343,7 +356,7 @@ pub struct MapEvent {
     pub implementation: String,
     /// `map[string]int`; null when not known.
     pub map_type: Option<String>,
-    /// What was done: `make`, `clone`; `double`, `same_size`; `first_group`, `tables`, `table_grow`, `table_split`.
+    /// What was done: `make`, `clone`; `double`, `same_size`; `first_group`, `tables`, `table_grow`, `table_split`; `clear`.
     pub step: String,
     /// Entries the program asked room for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::loss::Loss;
-use super::summary::{CensusRow, Claim, Control, Count, Executable, Status, Witnesses};
+use super::summary::{
+    CensusRow, CensusSample, Claim, Control, Count, Executable, Status, Witnesses,
+};
 
 /// Schema of the trace file.
 pub const TRACE_SCHEMA: &str = "map-trace/trace/1";
@@ -113,6 +115,12 @@ pub struct FooterLine {
     /// function matches is not here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub entries: BTreeMap<String, u64>,
+    /// What counting by duty cycle came to, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub census_sample: Option<CensusSample>,
+    /// Write barrier buffers that Go's runtime emptied, where operations were counted in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_barrier_flushes: Option<u64>,
     /// What was not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,

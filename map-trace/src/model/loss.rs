@@ -29,6 +29,14 @@ pub struct Loss {
     pub compat_calls: u64,
     /// Times a bounded table in the kernel was full: a process not followed, a call without its entry.
     pub table_full: u64,
+    /// Times that something about Go maps was not kept, since too many maps are known already: memory of theirs
+    /// is not told apart from other memory. No event is lost by it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub maps: u64,
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Loss {

@@ -125,6 +125,27 @@ pub struct CensusRow {
     pub pte: Option<PteTally>,
 }
 
+/// What counting by duty cycle came to (`--census sample`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CensusSample {
+    /// Share of the programs' CPU time that counting may cost.
+    pub budget: f64,
+    /// CPU time of the programs while it was recorded (nanoseconds).
+    pub cpu_ns: u64,
+    /// What counting cost: hits, and map-trace's own work for it (nanoseconds).
+    pub spent_ns: u64,
+    /// Cost of a hit, measured before the first (nanoseconds); 0 when it came to none.
+    pub hit_ns: u64,
+    /// How often breakpoints were set.
+    pub bursts: u64,
+    /// Operations counted, by word; `count` is not below it.
+    pub hits: BTreeMap<String, u64>,
+    /// Why counting ended before the program did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
 /// One row of the operations table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationRow {
@@ -236,6 +257,15 @@ pub struct Summary {
     /// function matches is not here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub entries: BTreeMap<String, u64>,
+    /// What counting by duty cycle came to, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub census_sample: Option<CensusSample>,
+    /// What Go's runtime did of its own; null when nothing was seen of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<super::runtime::RuntimeSummary>,
+    /// Fatal errors and panics that ended Go programs; the first 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fatal_errors: Vec<super::runtime::FatalErrorEvent>,
     /// Operations that were not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,
@@ -298,6 +328,11 @@ pub struct EventTotals {
     pub map_grow: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub iteration: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub map_clear: u64,
+    pub runtime: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fatal_error: u64,
 }
 
 const fn is_zero(count: &u64) -> bool {

@@ -39,6 +39,13 @@ pub fn remarks(summary: &Summary) -> Vec<Remark> {
         remarks.push(witnesses(summary));
     }
     remarks.push(loss(summary));
+    if summary.loss.maps > 0 {
+        remarks.push(Remark::bad(format!(
+            "more Go maps than map-trace keeps: {} about them left out, so that some of their memory is not \
+             told apart from other memory",
+            count(summary.loss.maps, "fact")
+        )));
+    }
     remarks.push(controls(summary));
     remarks.push(calibration(summary));
     remarks
@@ -230,4 +237,23 @@ pub fn title(summary: &Summary, width: usize) -> String {
         duration(summary.duration_ns),
         super::plain::status(&summary.program.status)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_maps_than_are_kept_are_said_and_lose_no_event() {
+        let mut summary = crate::output::samples::go_growth();
+        let complete = summary.complete();
+        let told = |summary: &Summary| -> String {
+            let remarks = remarks(summary);
+            remarks.into_iter().map(|remark| remark.text).collect()
+        };
+        assert!(!told(&summary).contains("Go maps"));
+        summary.loss.maps = 1_200;
+        assert!(told(&summary).contains("1,200 facts about them left out"));
+        assert_eq!(summary.complete(), complete);
+    }
 }

@@ -8,7 +8,7 @@ use super::markdown::{stall, verdict};
 use super::plain::{clean, number, percent};
 use super::screen::Tone;
 use super::table::table;
-use super::{View, watched};
+use super::{View, runtime, watched};
 use crate::model::summary::{Summary, VerdictWord};
 
 const STYLE: &str = "\
@@ -33,11 +33,15 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
          <meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>map-trace: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
     );
+    for line in runtime::fatal_errors(summary) {
+        let _ = writeln!(out, "<p class=\"bad\">{}</p>", escape(&line));
+    }
     claims(&mut out, summary);
     facts(&mut out, summary);
     operations(&mut out, summary);
     causes(&mut out, summary);
     memory(&mut out, summary);
+    of_runtime(&mut out, summary);
     evidence(&mut out, summary);
     host(&mut out, summary);
     out.push_str("</body>\n</html>\n");
@@ -146,6 +150,18 @@ fn memory(out: &mut String, summary: &Summary) {
         }
     }
     out.push_str("</dl>\n");
+}
+
+fn of_runtime(out: &mut String, summary: &Summary) {
+    let said = runtime::said(summary);
+    if said.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Go's runtime</h2>\n<ul>\n");
+    for phrase in said {
+        let _ = writeln!(out, "<li>{}</li>", escape(&phrase));
+    }
+    out.push_str("</ul>\n");
 }
 
 fn evidence(out: &mut String, summary: &Summary) {

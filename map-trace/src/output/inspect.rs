@@ -33,6 +33,7 @@ pub fn text(told: &Inspection) -> String {
         functions(told, &mut out);
     }
     absent(told, &mut out);
+    structure(told, &mut out);
     reach::table(told, &mut out);
     if let Some(layouts) = &told.layouts {
         layouts_text(layouts, &mut out);
@@ -223,6 +224,32 @@ fn absent(told: &Inspection, out: &mut String) {
             wrap(out, &lead, "    ", names.into_iter());
         }
     }
+}
+
+/// What a recording probes by itself, and what a hit costs.
+fn structure(told: &Inspection, out: &mut String) {
+    if told.structure.is_empty() {
+        return;
+    }
+    let mut grid = Grid::new(&["tells", "probe at", "instruction", "class", "ns"], &[4]);
+    let mut last = "";
+    for probe in &told.structure {
+        let tells = if probe.tells == last { "" } else { probe.tells };
+        last = probe.tells;
+        grid.row(vec![
+            tells.to_owned(),
+            short_name(&probe.name),
+            super::plain::shorten(&clean(&probe.place.instruction), 20),
+            probe.place.class.word().to_owned(),
+            number(u64::from(probe.place.cost_ns)),
+        ]);
+    }
+    let count = number(told.structure.len() as u64);
+    push(
+        out,
+        &format!("\n  Probed in every recording: {count} places"),
+    );
+    out.push_str(&grid.text());
 }
 
 fn layouts_text(layouts: &Layouts, out: &mut String) {

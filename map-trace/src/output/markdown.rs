@@ -7,7 +7,7 @@ use super::belief::{cost, remarks, title};
 use super::plain::{clean, duration, number};
 use super::screen::Tone;
 use super::table::table;
-use super::{View, watched};
+use super::{View, runtime, watched};
 use crate::model::Cause;
 use crate::model::summary::{Summary, VerdictWord};
 
@@ -23,6 +23,9 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
             ]
         });
         section(&mut out, "Claims", &["verdict", "claim", "reason"], rows);
+    }
+    for line in runtime::fatal_errors(summary) {
+        let _ = writeln!(out, "**{}**\n", escape(&line));
     }
     let answer = answer(summary);
     let _ = writeln!(out, "## {}\n", answer.heading);
@@ -65,6 +68,14 @@ pub fn render(summary: &Summary, _: &View<'_>) -> Vec<u8> {
             for fact in item.facts {
                 let _ = writeln!(out, "  - {}", escape(&fact));
             }
+        }
+        out.push('\n');
+    }
+    let runtime = runtime::said(summary);
+    if !runtime.is_empty() {
+        out.push_str("## Go's runtime\n\n");
+        for phrase in runtime {
+            let _ = writeln!(out, "- {}", escape(&phrase));
         }
         out.push('\n');
     }

@@ -9,7 +9,7 @@ use super::belief::{cost, remarks, title};
 use super::plain::{bytes, clean, shorten};
 use super::screen::{Line, Tone, plain, render as paint, span};
 use super::table::{Row, Table, table};
-use super::{View, plain as words, watched};
+use super::{View, plain as words, runtime, watched};
 use crate::model::summary::{Claim, Summary, VerdictWord};
 use crate::trace::SavedTrace;
 
@@ -64,6 +64,9 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
     if !summary.claims.is_empty() {
         parts.insert(0, claims(&summary.claims, budget.claim_lines));
     }
+    if !summary.fatal_errors.is_empty() {
+        parts.insert(0, fatal_lines(summary, budget.rows));
+    }
     if !summary.watched.is_empty() {
         parts.push(watched_lines(summary, budget.rows));
     }
@@ -81,6 +84,33 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
         lines.extend(part);
     }
     lines
+}
+
+/// How the program ended, when it ended itself.
+fn fatal_lines(summary: &Summary, most: usize) -> Vec<Line> {
+    let mut lines: Vec<Line> = runtime::fatal_errors(summary)
+        .iter()
+        .take(most)
+        .map(|line| {
+            let line = shorten(line, super::screen::WIDTH - 2);
+            vec![span(Tone::Plain, "  "), span(Tone::Bad, line)]
+        })
+        .collect();
+    let left_out = summary.fatal_errors.len().saturating_sub(most);
+    if left_out > 0 {
+        lines.push(plain(format!("  and {left_out} more, in --format json")));
+    }
+    lines
+}
+
+/// What Go's runtime did of its own.
+fn runtime_line(summary: &Summary) -> Option<Line> {
+    let said = runtime::said(summary);
+    let line = shorten(
+        &format!("  runtime: {}", said.join("; ")),
+        super::screen::WIDTH,
+    );
+    (!said.is_empty()).then(|| plain(line))
 }
 
 /// As many of the watched things as rows of the table.
@@ -182,6 +212,9 @@ fn table_lines(summary: &Summary, budget: Budget) -> Vec<Line> {
     }
     if budget.blanks >= AIRY {
         lines.extend(stall_line(summary));
+    }
+    if budget.blanks > 1 {
+        lines.extend(runtime_line(summary));
     }
     let folded = table.folded.join(" ");
     if folded.chars().count() + 2 <= super::screen::WIDTH {

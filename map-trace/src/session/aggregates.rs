@@ -9,7 +9,7 @@ use super::pipeline::{Finished, no_stack};
 use crate::cause::{FaultInputs, VmaView, classify, kernel_class};
 use crate::model::event::{AggregateLine, Context, EventKind, Mode, TraceLine};
 use crate::model::pte::PteLevel;
-use crate::model::{Address, Cause, FaultCode, Pte, signal};
+use crate::model::{Address, Cause, FaultCode, Operation, Pte, signal};
 use crate::space::Place;
 
 /// Tells every group; returns how many events they hold and how many of these have no known stack.
@@ -21,7 +21,11 @@ pub fn tell(finished: &mut Finished, groups: &HashMap<AggregateKey, AggregateVal
         let Some(event) = event_kind(key.kind) else {
             continue;
         };
-        let context = context(finished, key);
+        let mut context = context(finished, key);
+        if event == EventKind::Runtime {
+            context.operation = Operation::Runtime;
+            context.sub_operation = None;
+        }
         if key.stack != 0 && context.stack.is_none() {
             unattributed += value.count;
         }
@@ -185,6 +189,9 @@ fn event_kind(kind: u32) -> Option<EventKind> {
         kind::MAP_MAKE => EventKind::MapMake,
         kind::MAP_GROW => EventKind::MapGrow,
         kind::ITERATION => EventKind::Iteration,
+        kind::MAP_CLEAR => EventKind::MapClear,
+        kind::RUNTIME => EventKind::Runtime,
+        kind::FATAL => EventKind::FatalError,
         _ => return None,
     })
 }

@@ -18,10 +18,10 @@ use crate::kernel::census;
 use crate::kernel::object::{Object, ObjectError};
 use crate::kernel::totals::Totals;
 use crate::kernel::uprobes::{Counted, Uprobes};
-use crate::maps::census::{COUNTED, HMAP_FLAGS, Plan, SWISS_FLAGS, plan};
+use crate::maps::census::{COUNTED, FLUSHES, HMAP_FLAGS, Plan, SWISS_FLAGS, plan};
 use crate::model::Operation;
 use crate::model::header::Probe;
-use crate::model::summary::{CensusRow, Count, CountKind, PteTally};
+use crate::model::summary::{CensusRow, CensusSample, Count, CountKind, PteTally};
 
 /// Maps whose entries are remembered; of more, less is known.
 const MAX_MAPS: usize = 1 << 16;
@@ -88,6 +88,8 @@ pub struct Census {
     implementation: Option<MapImplementation>,
     /// Something is counted.
     counts: bool,
+    /// Flushes of the write barrier's buffers are.
+    flushes: bool,
     /// The program runs: what is probed from now on has done something uncounted before.
     pub running: bool,
 }
@@ -114,6 +116,9 @@ impl Census {
             return Vec::new();
         }
         let plan = plan(binary, layouts, self.entries);
+        let flushes = plan
+            .flushes
+            .map(|(file_offset, place)| Counted { file_offset, place });
         let wanted: Vec<Counted> = plan
             .places
             .iter()
@@ -121,7 +126,9 @@ impl Census {
                 file_offset: planned.file_offset,
                 place: planned.place,
             })
+            .chain(flushes)
             .collect();
+        self.flushes |= flushes.is_some();
         if let Err(why) = uprobes.count(object, path, &wanted) {
             self.missed(None, format!("{}: {why}", name.display()));
             return Vec::new();
@@ -199,8 +206,10 @@ impl Census {
         object: &Object,
         totals: &Totals,
         bounds: &Bounds,
+        sample: Option<&CensusSample>,
     ) -> (BTreeMap<String, Count>, BTreeMap<String, CensusRow>) {
         let mut counts = self.bounds(totals, bounds);
+        self.sampled(sample, &mut counts);
         let mut rows = BTreeMap::new();
         let sums = match census::counts(object) {
             Ok(sums) if self.counts => sums,
@@ -224,6 +233,12 @@ impl Census {
         (counts, rows)
     }
 
+    /// How often the write barrier's buffers were emptied, where that was counted.
+    pub fn flushes(&self, object: &Object) -> Option<u64> {
+        let sums = census::counts(object).ok().filter(|_| self.flushes)?;
+        sums.get(FLUSHES as usize).map(|sum| sum.count)
+    }
+
     /// What is known without counting.
     fn bounds(&self, totals: &Totals, bounds: &Bounds) -> BTreeMap<String, Count> {
         if self.level == Level::Off {
@@ -235,6 +250,7 @@ impl Census {
             (Operation::Make, counted(kind::MAP_MAKE)),
             (Operation::Grow, counted(kind::MAP_GROW)),
             (Operation::Iterate, counted(kind::ITERATION)),
+            (Operation::Clear, counted(kind::MAP_CLEAR)),
         ];
         let least = least.into_iter().filter(|(_, value)| *value != 0);
         least
@@ -243,6 +259,18 @@ impl Census {
                 (operation.word().to_owned(), Count { value, kind })
             })
             .collect()
+    }
+
+    /// What was counted by duty cycle raises the bounds.
+    fn sampled(&mut self, sample: Option<&CensusSample>, counts: &mut BTreeMap<String, Count>) {
+        for (word, &hits) in sample.into_iter().flat_map(|sample| &sample.hits) {
+            let count = counts.entry(word.clone()).or_default();
+            count.value = count.value.max(hits);
+            count.kind = CountKind::LowerBound;
+        }
+        if let Some(why) = sample.and_then(|sample| sample.stopped.clone()) {
+            self.missed(None, format!("counting by duty cycle: {why}"));
+        }
     }
 
     fn kind(&self, operation: &Operation) -> CountKind {

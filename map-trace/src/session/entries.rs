@@ -9,7 +9,7 @@ use crate::binary::Binary;
 use crate::kernel::census;
 use crate::kernel::object::Object;
 use crate::kernel::uprobes::{Counted, Uprobes};
-use crate::maps::census::COUNTED;
+use crate::maps::census::FLUSHES;
 use crate::maps::pattern::Glob;
 
 /// Functions that match one glob, at most: each has a probe.
@@ -35,8 +35,16 @@ impl Entries {
         globs: &[String],
     ) -> Result<(), String> {
         let binary = Binary::open(program).map_err(|why| why.to_string())?;
-        // Behind the operations there is room for some more.
-        for (glob, slot) in globs.iter().zip(COUNTED.len()..OPERATIONS) {
+        // Behind the operations and the flushes there is room for some more.
+        let room = FLUSHES as usize + 1..OPERATIONS;
+        if globs.len() > room.len() {
+            return Err(format!(
+                "{} patterns of functions, and {} can be counted at once",
+                globs.len(),
+                room.len()
+            ));
+        }
+        for (glob, slot) in globs.iter().zip(room) {
             let offsets = places(&binary, glob);
             if offsets.is_empty() {
                 continue;

@@ -8,8 +8,8 @@ use crate::kernel::totals::{Totals, kind_word};
 use crate::model::header::{Calibration, FooterLine};
 use crate::model::loss::Loss;
 use crate::model::summary::{
-    CensusRow, Control, Count, Executable, PerfWitness, RusageWitness, Status, TracepointWitness,
-    Witnesses,
+    CensusRow, CensusSample, Control, Count, Executable, PerfWitness, RusageWitness, Status,
+    TracepointWitness, Witnesses,
 };
 use crate::model::watched::WatchedMemory;
 
@@ -26,6 +26,8 @@ pub struct Ending {
     /// How often each operation ran.
     pub counts: BTreeMap<String, Count>,
     pub census: BTreeMap<String, CensusRow>,
+    pub census_sample: Option<CensusSample>,
+    pub write_barrier_flushes: Option<u64>,
     pub not_counted: Vec<String>,
     /// Entries into functions, by glob.
     pub entries: BTreeMap<String, u64>,
@@ -39,6 +41,8 @@ pub struct Ending {
     pub unattributed: u64,
     pub blind_ns: u64,
     pub mappings: u64,
+    /// Facts about maps that did not fit.
+    pub maps: u64,
     /// Records that reached user space.
     pub received: u64,
 }
@@ -62,6 +66,8 @@ pub fn footer(ending: Ending) -> FooterLine {
         controls: ending.controls,
         counts: ending.counts,
         census: ending.census,
+        census_sample: ending.census_sample,
+        write_barrier_flushes: ending.write_barrier_flushes,
         not_counted: ending.not_counted,
         entries: ending.entries,
         controls_ns: ending.controls_ns,
@@ -113,6 +119,7 @@ fn loss(ending: &Ending) -> Loss {
         blind_ns: ending.blind_ns,
         stacks: ending.totals.stacks_dropped,
         mappings: ending.mappings,
+        maps: ending.maps,
         compat_calls: ending.totals.compat_calls,
         table_full: ending.totals.table_full,
         ..Loss::default()
@@ -157,6 +164,8 @@ mod tests {
             controls: Vec::new(),
             counts: BTreeMap::new(),
             census: BTreeMap::new(),
+            census_sample: None,
+            write_barrier_flushes: None,
             not_counted: Vec::new(),
             entries: BTreeMap::new(),
             controls_ns: 0,
@@ -167,6 +176,7 @@ mod tests {
             unattributed: 0,
             blind_ns: 0,
             mappings: 0,
+            maps: 0,
             received,
         }
     }

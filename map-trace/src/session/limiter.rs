@@ -194,12 +194,20 @@ fn facts(line: &TraceLine) -> Option<Facts<'_>> {
         TraceLine::WatchHit(event) => Some(hit(event)),
         TraceLine::MapMake(event) => Some(map(EventKind::MapMake, event)),
         TraceLine::MapGrow(event) => Some(map(EventKind::MapGrow, event)),
+        TraceLine::MapClear(event) => Some(map(EventKind::MapClear, event)),
         TraceLine::Iteration(event) => Some(moment(
             EventKind::Iteration,
             event.time_ns,
             event.pid,
             &event.context,
         )),
+        TraceLine::Runtime(event) => Some(Facts {
+            address: event.address.map_or(0, |address| address.0),
+            duration: event.duration_ns,
+            // What else happened is another group.
+            on: Some(&event.what),
+            ..moment(EventKind::Runtime, event.time_ns, event.pid, &event.context)
+        }),
         _ => None,
     }
 }

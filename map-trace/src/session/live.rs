@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::controls::Proven;
+use super::duty::Duty;
 use super::instrument::Instrument;
 use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
@@ -131,6 +132,8 @@ struct Session<'a> {
     targets: Vec<Target>,
     /// Samples of the memory of maps.
     sampler: Option<Sampler>,
+    /// Counting of operations by duty cycle.
+    duty: Option<Duty>,
     pipeline: Pipeline,
     /// Probes in programs that are being taken off already.
     detaching: Option<Detaching>,

@@ -25,6 +25,10 @@ pub fn options(settings: &RecordSettings, rows: &[(Glob, Operation)]) -> BTreeMa
         .collect();
     let mut options = BTreeMap::from([
         ("census".to_owned(), json!(level(settings.census))),
+        (
+            "census_budget".to_owned(),
+            json!(f64::from(settings.census_budget_ppm) / 1e6),
+        ),
         ("pte".to_owned(), json!(level(settings.pte))),
         ("detail".to_owned(), detail),
         ("follow_forks".to_owned(), json!(settings.follow_forks)),

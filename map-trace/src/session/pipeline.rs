@@ -4,6 +4,7 @@
 //! live loop feeds it bytes of the ring and side-band records, and tells it up to when all is in.
 
 mod maps;
+mod runtime;
 mod tell;
 
 use std::collections::{HashMap, HashSet};
@@ -17,6 +18,7 @@ use super::limiter::Limiter;
 use super::members::Members;
 use super::order::Order;
 use super::recording::Recording;
+use super::runtime::Runtimes;
 use super::stacks::Stacks;
 use super::structure::Structure;
 use super::userfaultfd::Registrations;
@@ -80,6 +82,8 @@ pub struct Pipeline {
     registrations: Registrations,
     /// What is known of maps.
     pub structure: Structure,
+    /// What Go's runtimes are at.
+    runtimes: Runtimes,
     /// Faults of growing maps, by process and goroutine.
     parked: HashMap<(u32, u64), Vec<PageFaultEvent>>,
     /// Processes that became another program, not looked at yet.
@@ -115,6 +119,7 @@ impl Pipeline {
             watched: Watched::default(),
             registrations: Registrations::default(),
             structure: Structure::default(),
+            runtimes: Runtimes::default(),
             parked: HashMap::new(),
             executed: Vec::new(),
         }
@@ -337,6 +342,7 @@ impl Pipeline {
             watched: self.watched,
             ptes: self.ptes,
             start_ns: self.start_ns,
+            maps_left_out: self.structure.registry.left_out,
             bounds: self.structure.bounds,
         }
     }
@@ -354,6 +360,8 @@ pub struct Finished {
     pub watched: Watched,
     pub ptes: PteContext,
     pub start_ns: u64,
+    /// Facts about maps that did not fit.
+    pub maps_left_out: u64,
     pub bounds: Bounds,
 }
 

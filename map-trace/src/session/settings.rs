@@ -73,6 +73,8 @@ pub struct RecordSettings {
     /// TOML table of symbol pattern -> operation.
     pub operations: Option<PathBuf>,
     pub census: Level,
+    /// What counting by duty cycle may cost, in millionths of the program's CPU time; at most a million.
+    pub census_budget_ppm: u32,
     pub pte: Level,
     /// At most four.
     pub watch: Vec<Watch>,
@@ -169,6 +171,9 @@ impl Default for Detail {
     }
 }
 
+/// 2 %: [`RecordSettings::census_budget_ppm`] when nobody says otherwise.
+pub const DEFAULT_CENSUS_PPM: u32 = 20_000;
+
 /// Page-table samples a second when nobody says otherwise.
 pub const DEFAULT_SAMPLE_HZ: u32 = 1_000;
 
@@ -183,6 +188,7 @@ impl Default for RecordSettings {
             entries: Vec::new(),
             operations: None,
             census: Level::Sample,
+            census_budget_ppm: DEFAULT_CENSUS_PPM,
             pte: Level::Sample,
             watch: Vec::new(),
             watch_ranges: Vec::new(),

@@ -23,6 +23,7 @@ enum Entry {
         id: u64,
         attribution: Attribution,
         frees: bool,
+        stops: Option<&'static str>,
     },
 }
 
@@ -111,6 +112,14 @@ impl Stacks {
         )
     }
 
+    /// Why Go's runtime stops the world, by a named stack: before Go 1.21 it is not told otherwise.
+    pub fn stops(&self, hash: u64) -> Option<&'static str> {
+        match self.entries.get(&hash) {
+            Some(Entry::Named { stops, .. }) => *stops,
+            _ => None,
+        }
+    }
+
     /// The stack of an event, named with the process's mappings of this moment.
     pub fn of(&mut self, hash: u64, tgid: u32, spaces: &Spaces) -> StackOf {
         match self.entries.get_mut(&hash) {
@@ -135,6 +144,10 @@ impl Stacks {
                         .frames
                         .iter()
                         .any(|frame| frees(frame.function.as_deref())),
+                    stops: line
+                        .frames
+                        .iter()
+                        .find_map(|frame| stops(frame.function.as_deref())),
                 };
                 StackOf {
                     id: Some(id),
@@ -161,6 +174,27 @@ fn frees(function: Option<&str>) -> bool {
         "runtime.sysFree",
     ];
     function.is_some_and(|name| FREEING.contains(&name))
+}
+
+/// Functions that stop the world, and why, in the words of later versions (Go 1.23 runtime/proc.go:1376).
+fn stops(function: Option<&str>) -> Option<&'static str> {
+    const STOPPING: [(&str, &str); 7] = [
+        ("runtime.gcStart", "GC sweep termination"),
+        ("runtime.gcMarkDone", "GC mark termination"),
+        ("runtime.ReadMemStats", "read mem stats"),
+        ("runtime.GOMAXPROCS", "GOMAXPROCS"),
+        ("runtime.Stack", "all goroutines stack trace"),
+        ("runtime.StartTrace", "start trace"),
+        ("runtime.StopTrace", "stop trace"),
+    ];
+    let function = function?;
+    // Behind a change to the system's stack the caller's frame is not to be seen, only its closure's.
+    let of = |name: &str| {
+        let rest = function.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(".func"))
+    };
+    let found = STOPPING.iter().find(|(name, _)| of(name));
+    found.map(|(_, why)| *why)
 }
 
 fn unknown() -> StackOf {

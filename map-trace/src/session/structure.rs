@@ -24,7 +24,7 @@ use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
 use crate::maps::registry::{Fact, Registry, Shape};
 use crate::maps::structure::{Plan, Role};
 use crate::model::header::Probe;
-use crate::space::Spaces;
+use crate::space::{Place, Spaces};
 
 pub use self::ahead::Ahead;
 
@@ -35,6 +35,7 @@ const MAX_FILES: usize = 256;
 
 /// A probed program.
 struct Program {
+    identity: (u64, u64),
     binary: Arc<Binary>,
     shape: Shape,
 }
@@ -90,9 +91,36 @@ impl Structure {
         })
     }
 
+    /// The program and the role of a place.
+    pub fn role(&self, place: u32) -> Option<(usize, Role)> {
+        let place = usize::try_from(place).ok()?;
+        self.places.get(place).copied()
+    }
+
+    /// `Some(23)` of a program made by Go 1.23.
+    pub fn go_minor(&self, program: usize) -> Option<u32> {
+        self.programs.get(program)?.binary.facts().go_minor()
+    }
+
+    /// Whether the descriptor at an address of a process is that of a type of strings.
+    pub fn is_string(&self, program: usize, address: u64, place: &Place) -> bool {
+        let of = || {
+            let binary = &self.programs.get(program)?.binary;
+            binary.go_is_string(svma(binary, address, place)?)
+        };
+        of().unwrap_or(false)
+    }
+
     /// No program is probed.
     pub fn is_empty(&self) -> bool {
         self.programs.is_empty()
+    }
+
+    /// A probed program, by device and inode of its file.
+    pub fn binary(&self, identity: (u64, u64)) -> Option<Arc<Binary>> {
+        let mut programs = self.programs.iter();
+        let found = programs.find(|program| program.identity == identity)?;
+        Some(Arc::clone(&found.binary))
     }
 
     /// Remembers a mark's place; such places tell nothing else.
@@ -138,22 +166,27 @@ impl Structure {
         spaces: &Spaces,
     ) -> Option<String> {
         let binary = &self.programs.get(program)?.binary;
-        let svma = match spaces.place(tgid, address).vma {
-            // A type made at run time lies in memory that shows no file.
-            Some(vma) => {
-                vma.name().filter(|name| name.starts_with('/'))?;
-                let offset = address.checked_sub(vma.start)?.checked_add(vma.offset)?;
-                binary.svma_of_file_offset(offset)?
-            }
-            // The replay has holes; a program that is not position-independent lies where it says.
-            None if !binary.facts().pie => address,
-            None => return None,
-        };
+        let svma = svma(binary, address, &spaces.place(tgid, address))?;
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }
         let name = self.names.entry((program, svma));
         name.or_insert_with(|| binary.go_map_type(svma)).clone()
+    }
+}
+
+/// The address in the file of what lies at an address of a process.
+fn svma(binary: &Binary, address: u64, place: &Place) -> Option<u64> {
+    match &place.vma {
+        // A type made at run time lies in memory that shows no file.
+        Some(vma) => {
+            vma.name().filter(|name| name.starts_with('/'))?;
+            let offset = address.checked_sub(vma.start)?.checked_add(vma.offset)?;
+            binary.svma_of_file_offset(offset)
+        }
+        // The replay has holes; a program that is not position-independent lies where it says.
+        None if !binary.facts().pie => Some(address),
+        None => None,
     }
 }
 
@@ -220,7 +253,7 @@ impl Probes {
             return None;
         }
         let name = fs::read_link(path).unwrap_or_else(|_| PathBuf::from(path));
-        let binary = match self.try_file(object, path, &name, structure) {
+        let binary = match self.try_file(object, (path, identity), &name, structure) {
             Ok(binary) => binary,
             Err(why) => {
                 self.notes.push(format!("{}: {why}", name.display()));
@@ -234,7 +267,7 @@ impl Probes {
     fn try_file(
         &mut self,
         object: &mut Object,
-        path: &Path,
+        (path, identity): (&Path, (u64, u64)),
         name: &Path,
         structure: &mut Structure,
     ) -> Result<Option<u32>, String> {
@@ -256,6 +289,7 @@ impl Probes {
         structure.bounds.program(&binary);
         let program = structure.programs.len();
         structure.programs.push(Program {
+            identity,
             binary: Arc::new(binary),
             shape,
         });

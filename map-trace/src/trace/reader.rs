@@ -20,7 +20,7 @@ use crate::model::TraceLine;
 use crate::model::header::{HeaderLine, TRACE_SCHEMA};
 
 /// Values of `type` that [`TraceLine`] knows.
-pub const LINE_TYPES: [&str; 23] = [
+pub const LINE_TYPES: [&str; 26] = [
     "header",
     "string",
     "stack",
@@ -41,6 +41,9 @@ pub const LINE_TYPES: [&str; 23] = [
     "map_make",
     "map_grow",
     "iteration",
+    "map_clear",
+    "runtime",
+    "fatal_error",
     "mark",
     "aggregate",
     "footer",

@@ -11,8 +11,9 @@ mod offset {
     pub const SIZE: usize = 48;
 }
 
-/// `abi.Map`, and the bits of the kind byte that hold it.
+/// `abi.Map`, `abi.String`, and the bits of the kind byte that hold them.
 const MAP: u8 = 21;
+const STRING: u8 = 24;
 const KIND_MASK: u8 = 31;
 /// `abi.TFlagExtraStar`: the string has a `*` in front that is not part of it.
 const EXTRA_STAR: u8 = 2;
@@ -35,6 +36,13 @@ impl Binary {
         let star = descriptor[offset::TFLAG] & EXTRA_STAR != 0;
         let text = if star { text.strip_prefix('*')? } else { &text };
         Some(clean(text))
+    }
+
+    /// Whether the type whose descriptor is at an address has strings as its values; none without a descriptor.
+    pub fn go_is_string(&self, svma: u64) -> Option<bool> {
+        let mut descriptor = [0; offset::SIZE];
+        self.read(svma, &mut descriptor)?;
+        Some(descriptor[offset::KIND] & KIND_MASK == STRING)
     }
 
     /// A name: a byte of flags, the length as a varint, the text (`abi.Name`).

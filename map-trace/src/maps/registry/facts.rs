@@ -220,7 +220,7 @@ impl Shape {
 
     /// What a record of a place says.
     pub fn fact(&self, role: Role, record: &MapOperationRecord) -> Fact {
-        let [a, b, c, d, _] = record.arguments;
+        let [a, b, c, d, ..] = record.arguments;
         let opened = record.read & MapOperationRecord::NOT_OPENED == 0;
         let mut fact = Fact {
             goroutine: record.header.goroutine,
@@ -234,14 +234,16 @@ impl Shape {
             Role::Evacuated => (record.addresses[0], 0),
             Role::Iterate if self.implementation == MapImplementation::Hmap => (b, a),
             Role::Iterate => (c, b),
-            Role::FirstGroup | Role::ToTables => (a, b),
+            Role::Clear if self.implementation == MapImplementation::Hmap => (b, a),
+            Role::Clear | Role::FirstGroup | Role::ToTables => (a, b),
             Role::TableGrow => (c, b),
             Role::TableSplit => (a, 0),
             Role::NewTable => {
                 fact.storage = Storage::Pending(self.table(record, 0));
                 return fact;
             }
-            Role::Start | Role::Open => return fact,
+            // The start, an opening, or nothing about a map's memory.
+            _ => return fact,
         };
         fact.map = map;
         fact.type_address = type_address;
@@ -259,6 +261,7 @@ impl Shape {
                 | Role::Clone
                 | Role::HashGrow
                 | Role::Iterate
+                | Role::Clear
                 | Role::FirstGroup
                 | Role::ToTables
         );
@@ -318,7 +321,9 @@ impl Shape {
                 [Part::Buckets, Part::Overflow],
             );
         }
-        if header.old_buckets != 0 {
+        // A map that is not empty lets go of them first (mapclear, runtime/map.go).
+        let let_go = role == Role::Clear && header.entries != 0;
+        if header.old_buckets != 0 && !let_go {
             let same = header.flags & SAME_SIZE != 0;
             let b = if same {
                 header.b

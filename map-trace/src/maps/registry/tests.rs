@@ -198,7 +198,7 @@ fn grown(b: u64, flags: u64) -> MapOperationRecord {
     let mut record = MapOperationRecord {
         header: RecordHeader::default(),
         read: 3,
-        arguments: [0x5000, 0x1000, 0, 0, 0],
+        arguments: [0x5000, 0x1000, 0, 0, 0, 0],
         ..MapOperationRecord::default()
     };
     record.words[0] = [100, flags | b << 8, 0x20000, 0x10000, 0, 0, 0, 0];
@@ -254,7 +254,7 @@ proptest::proptest! {
     #[test]
     fn any_bytes_in_any_order_leave_the_counts_right(
         records in proptest::collection::vec(
-            (proptest::array::uniform32(proptest::num::u64::ANY), 0_u32..16, 1_u32..3), 0..40)
+            (proptest::array::uniform32(proptest::num::u64::ANY), 0_u32..26, 1_u32..3), 0..40)
     ) {
         let shape = shape();
         let mut registry = Registry::default();
@@ -262,7 +262,7 @@ proptest::proptest! {
             let mut record = MapOperationRecord { read: words[31] as u32, ..Default::default() };
             // Few different addresses, so that maps meet.
             let near = |word: u64| if word & 1 == 0 { word } else { word >> 48 };
-            record.arguments.copy_from_slice(&words.map(near)[..5]);
+            record.arguments.copy_from_slice(&words.map(near)[..6]);
             record.result = near(words[5]);
             for (n, word) in words.iter().enumerate().take(24) {
                 record.words[n / 8][n % 8] = near(*word);
@@ -282,4 +282,45 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_map_that_is_emptied_lets_go_of_its_old_array_and_keeps_the_other() {
+    let clear = crate::maps::structure::Role::Clear;
+    let mut registry = Registry::default();
+    registry.apply(
+        1,
+        &shape().fact(crate::maps::structure::Role::HashGrow, &grown(5, 0)),
+    );
+    let mut empty = grown(5, 0);
+    empty.words[0][0] = 0;
+    registry.apply(1, &shape().fact(clear, &empty));
+    let old = Some((0x1000, Part::OldBuckets));
+    assert_eq!(on(&registry, 0x10000), old, "nothing is done to it");
+    let fact = shape().fact(clear, &grown(5, 0));
+    assert_eq!(fact.header.map(|header| header.entries), Some(100));
+    registry.apply(1, &fact);
+    assert_eq!(on(&registry, 0x10000), None);
+    assert_eq!(on(&registry, 0x20000), Some((0x1000, Part::Buckets)));
+}
+
+#[test]
+fn what_does_not_fit_is_counted_and_what_is_known_stays_right() {
+    let mut registry = Registry::default();
+    let maps = MAX_MAPS as u64;
+    for n in 0..maps {
+        registry.apply(1, &made(0x1000 + n * 64));
+    }
+    assert_eq!(registry.left_out, 0);
+    let beyond = 0x1000 + maps * 64;
+    registry.apply(1, &made(beyond));
+    registry.apply(1, &made(beyond));
+    assert_eq!(registry.left_out, 2);
+    assert_eq!(on(&registry, beyond), None);
+    // A known one is told on; once a process is gone there is room again.
+    registry.apply(1, &arrays(0x1000, &[(0x4000_0000, 8, Part::Buckets)]));
+    assert_eq!(on(&registry, 0x4000_0000), Some((0x1000, Part::Buckets)));
+    registry.forget(1);
+    registry.apply(2, &made(beyond));
+    assert_eq!(registry.left_out, 2);
 }

@@ -59,6 +59,16 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
             ..Place::default()
         },
     );
+    planner.entry(
+        "runtime.mapclear",
+        Role::Clear,
+        Place {
+            kind: kind::MAP_CLEAR,
+            subject: MAP,
+            reads: [at(MAP), map_type(TYPE), NO_READ],
+            ..Place::default()
+        },
+    );
 }
 
 /// When the last bucket has moved, `advanceEvacuationMark` lets go of the old array: from then on that memory
@@ -89,13 +99,14 @@ fn evacuated(planner: &mut Planner<'_>) {
 }
 
 /// A register as a source, if it is one of those that are kept.
-fn kept(register: Register) -> Option<u32> {
+pub(super) fn kept(register: Register) -> Option<u32> {
     const KEPT: [Register; ARGUMENTS] = [
         Register::RAX,
         Register::RBX,
         Register::RCX,
         Register::RDI,
         Register::RSI,
+        Register::RDX,
     ];
     let n = KEPT.iter().position(|one| *one == register)?;
     Some(argument(u32::try_from(n).ok()?))

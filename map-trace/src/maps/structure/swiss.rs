@@ -67,6 +67,16 @@ pub(super) fn plan(planner: &mut Planner<'_>) {
             ..Place::default()
         },
     );
+    planner.entry(
+        "internal/runtime/maps.(*Map).Clear",
+        Role::Clear,
+        Place {
+            kind: kind::MAP_CLEAR,
+            subject: argument(0),
+            reads: [at(argument(0)), map_type(argument(1)), FIRST_TABLE],
+            ..Place::default()
+        },
+    );
 }
 
 fn growth(planner: &mut Planner<'_>) {

@@ -74,7 +74,13 @@ handled."),
     event("exit", "A thread, or with its last thread a process, ended."),
     event("map_make", "A map was created: its header's address and type."),
     event("map_grow", "A map got new storage."),
+    event(
+        "fatal_error",
+        "A Go program ended itself: the runtime found it broken (throw) or misused (fatal), or nobody
+recovered a panic. Has the runtime's text, the goroutine, and the map, when a misused map was the reason.",
+    ),
     event("iteration", "A loop over a map began or ended."),
+    event("map_clear", "A map was emptied, by clear or by a loop that deletes every key."),
     event("pte_sample", "The page-table entry of a page of map memory, read at a chosen moment outside any
 fault: what the hardware would allow right then."),
     event("watch_hit", "A hardware watchpoint saw an access to the watched address."),

@@ -9,7 +9,7 @@ fn explained(topic: &str) -> String {
 }
 
 /// Words that stand in no list of the model.
-const OTHER_WORDS: &str = "map_make map_grow iteration pte_sample watch_hit \
+const OTHER_WORDS: &str = "map_make map_grow map_clear iteration pte_sample watch_hit \
      supported refuted inconclusive \
      tracepoint perf rusage refused residue balanced \
      present writable user accessed dirty no_execute zero_page saved_dirty prot_none uffd_wp empty \

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{ExportError, Lines};
 use crate::model::TraceLine;
 use crate::model::event::{Context, EventKind, MapEvent, MarkEvent, MemoryCallEvent};
+use crate::model::runtime::{FatalErrorEvent, RuntimeEvent, what};
 use crate::output::json::harmless;
 
 /// What one entry of the timeline says.
@@ -20,6 +21,8 @@ struct Entry {
     pid: u32,
     tid: u32,
     facts: Value,
+    /// Begins (`b`) or ends (`e`) something that is no thread's: a garbage collection, by its number.
+    cycle: Option<(char, u64)>,
 }
 
 pub fn export(lines: Lines<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
@@ -46,9 +49,14 @@ fn write_entry(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
         entry.tid,
         micros(entry.start_ns)
     )?;
-    match entry.duration_ns {
-        Some(ns) => write!(out, ",\"ph\":\"X\",\"dur\":{}", micros(ns))?,
-        None => write!(out, ",\"ph\":\"i\",\"s\":\"t\"")?,
+    match (entry.cycle, entry.duration_ns) {
+        (Some((phase, number)), _) => write!(
+            out,
+            ",\"ph\":\"{phase}\",\"cat\":\"runtime\",\"id\":\"{}.{number}\"",
+            entry.pid
+        )?,
+        (None, Some(ns)) => write!(out, ",\"ph\":\"X\",\"dur\":{}", micros(ns))?,
+        (None, None) => write!(out, ",\"ph\":\"i\",\"s\":\"t\"")?,
     }
     write!(out, ",\"args\":{}}}", harmless(&entry.facts.to_string()))
 }
@@ -66,6 +74,50 @@ fn with(mut facts: Value, context: &Context) -> Value {
     facts
 }
 
+/// What the runtime does of its own: a stop of the world is a slice of the thread that stopped it, a collection one
+/// of the process, the rest instants.
+fn runtime(event: &RuntimeEvent) -> Entry {
+    let (name, phase) = match event.what.as_str() {
+        what::GC_START => ("gc", Some('b')),
+        what::GC_END => ("gc", Some('e')),
+        other => (other, None),
+    };
+    Entry {
+        name: format!("runtime: {name}"),
+        start_ns: event.time_ns,
+        duration_ns: event.duration_ns,
+        pid: event.pid,
+        tid: event.tid,
+        facts: with(
+            json!({
+                "number": event.number,
+                "trigger": event.trigger,
+                "reason": event.reason,
+                "write_barrier": event.write_barrier,
+                "address": event.address,
+                "bytes": event.bytes,
+            }),
+            &event.context,
+        ),
+        cycle: phase.map(|phase| (phase, event.number.unwrap_or(0))),
+    }
+}
+
+fn fatal_error(event: &FatalErrorEvent) -> Entry {
+    Entry {
+        name: format!("{}: {}", event.kind, event.text.as_deref().unwrap_or("?")),
+        start_ns: event.time_ns,
+        duration_ns: None,
+        pid: event.pid,
+        tid: event.tid,
+        cycle: None,
+        facts: with(
+            json!({"map": event.context.map, "map_type": event.map_type, "goroutine": event.context.goroutine}),
+            &event.context,
+        ),
+    }
+}
+
 fn entry(line: &TraceLine) -> Option<Entry> {
     let call = |kind: EventKind, event: &MemoryCallEvent| Entry {
         name: kind.word().to_owned(),
@@ -73,6 +125,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         duration_ns: event.duration_ns,
         pid: event.pid,
         tid: event.tid,
+        cycle: None,
         facts: with(
             json!({
                 "address": event.address,
@@ -91,6 +144,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         duration_ns: None,
         pid,
         tid,
+        cycle: None,
         facts,
     };
     let map = |kind: EventKind, event: &MapEvent| Entry {
@@ -99,6 +153,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         duration_ns: None,
         pid: event.pid,
         tid: event.tid,
+        cycle: None,
         facts: with(
             json!({"map_type": event.map_type, "step": event.step, "entries": event.entries}),
             &event.context,
@@ -111,6 +166,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             duration_ns: event.stall_ns,
             pid: event.pid,
             tid: event.tid,
+            cycle: None,
             facts: with(
                 json!({"address": event.address, "ip": event.ip, "code": event.error_code.0}),
                 &event.context,
@@ -129,6 +185,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             duration_ns: None,
             pid: event.pid,
             tid: event.tid,
+            cycle: None,
             facts: with(
                 json!({"code": event.code, "address": event.address, "handled": event.handled}),
                 &event.context,
@@ -152,6 +209,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             duration_ns: None,
             pid: event.pid,
             tid: event.tid,
+            cycle: None,
             facts: with(
                 json!({"address": event.address, "present": event.pte.present, "writable": event.pte.writable}),
                 &event.context,
@@ -163,6 +221,7 @@ fn entry(line: &TraceLine) -> Option<Entry> {
             duration_ns: None,
             pid: event.pid,
             tid: event.tid,
+            cycle: None,
             facts: with(
                 json!({"address": event.address, "ip": event.ip}),
                 &event.context,
@@ -170,23 +229,28 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         },
         TraceLine::MapMake(event) => map(EventKind::MapMake, event),
         TraceLine::MapGrow(event) => map(EventKind::MapGrow, event),
+        TraceLine::MapClear(event) => map(EventKind::MapClear, event),
         TraceLine::Iteration(event) => Entry {
             name: EventKind::Iteration.word().to_owned(),
             start_ns: event.time_ns,
             duration_ns: None,
             pid: event.pid,
             tid: event.tid,
+            cycle: None,
             facts: with(
                 json!({"map_type": event.map_type, "entries": event.entries}),
                 &event.context,
             ),
         },
+        TraceLine::Runtime(event) => runtime(event),
+        TraceLine::FatalError(event) => fatal_error(event),
         TraceLine::Mark(event) => Entry {
             name: mark_name(event),
             start_ns: event.time_ns,
             duration_ns: None,
             pid: event.pid,
             tid: event.tid,
+            cycle: None,
             facts: json!({}),
         },
         TraceLine::Header(_)
@@ -202,5 +266,50 @@ fn mark_name(mark: &MarkEvent) -> String {
         (Some(symbol), ..) => format!("first entry into {symbol}"),
         (None, Some(count), Some(operation)) => format!("after {count} {operation} operations"),
         (None, count, _) => format!("after {} map operations", count.unwrap_or(0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Operation;
+
+    fn shown(what: &str, duration_ns: Option<u64>) -> String {
+        let line = TraceLine::Runtime(Box::new(RuntimeEvent {
+            time_ns: 5_000,
+            pid: 7,
+            tid: 8,
+            what: what.to_owned(),
+            duration_ns,
+            number: Some(3),
+            trigger: None,
+            write_barrier: None,
+            reason: None,
+            address: None,
+            bytes: None,
+            context: Context {
+                operation: Operation::Runtime,
+                sub_operation: None,
+                map: None,
+                goroutine: None,
+                stack: None,
+            },
+        }));
+        let mut out = Vec::new();
+        write_entry(&entry(&line).unwrap(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_collection_is_a_slice_of_the_process_and_a_stop_one_of_its_thread() {
+        for (what, phase) in [(what::GC_START, "b"), (what::GC_END, "e")] {
+            let text = shown(what, None);
+            let wanted = format!(r#""ts":5.000,"ph":"{phase}","cat":"runtime","id":"7.3""#);
+            assert!(text.contains(&wanted), "{text}");
+            assert!(text.contains(r#""name":"runtime: gc""#), "{text}");
+        }
+        let text = shown(what::STOP, Some(2_500));
+        assert!(text.contains(r#""ph":"X","dur":2.500"#), "{text}");
+        assert!(shown(what::SCAVENGE, None).contains(r#""ph":"i""#));
     }
 }

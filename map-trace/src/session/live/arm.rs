@@ -15,6 +15,7 @@ use crate::model::header::{HeaderLine, Probe, TRACE_SCHEMA};
 use crate::model::watched::Looked;
 use crate::session::clock::{self, now_ns};
 use crate::session::controls::Controls;
+use crate::session::duty::Duty;
 use crate::session::instrument::{Instrument, Wishes};
 use crate::session::pipeline::Pipeline;
 use crate::session::processes::{Events, Subject};
@@ -107,6 +108,8 @@ impl<'a> Session<'a> {
             events,
             targets,
             sampler,
+            duty: (settings.census == Level::Sample)
+                .then(|| Duty::new(settings.census_budget_ppm, settings.watch.len())),
             pipeline,
             detaching: None,
             progress,

@@ -7,6 +7,7 @@ use crate::kernel::totals;
 use crate::model::summary::{RusageWitness, Status};
 use crate::model::watched::Looked;
 use crate::session::clock::now_ns;
+use crate::session::duty::Duty;
 use crate::session::footer::{self, Ending};
 use crate::session::{ProgramStatus, RunOutcome, aggregates};
 use crate::target::launch::Running;
@@ -18,6 +19,7 @@ impl Session<'_> {
             End::Program(waited) => (None, waited),
             End::Stopped(by, waited) => (Some(by), waited),
         };
+        let census_sample = self.duty.as_mut().and_then(Duty::finish);
         // Detached first: what a program that still runs does now is no longer counted by anyone.
         let begun = self.detaching.take();
         let mut detaching = begun.unwrap_or_else(|| self.instrument.probes.detach());
@@ -59,6 +61,7 @@ impl Session<'_> {
             &self.instrument.object,
             &totals,
             &finished.bounds,
+            census_sample.as_ref(),
         );
         let footer = footer::footer(Ending {
             counts,
@@ -68,6 +71,12 @@ impl Session<'_> {
                 .probes
                 .entries
                 .result(&self.instrument.object),
+            census_sample,
+            write_barrier_flushes: self
+                .instrument
+                .probes
+                .census
+                .flushes(&self.instrument.object),
             not_counted: self.instrument.probes.census.notes(),
             duration_ns,
             status: waited
@@ -87,6 +96,7 @@ impl Session<'_> {
             unattributed: finished.trouble.unattributed + held_back,
             blind_ns: self.blind_ns,
             mappings,
+            maps: finished.maps_left_out,
             received: self.received,
         });
         let recorded = finished.recorder.finish(footer);

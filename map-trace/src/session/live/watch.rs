@@ -101,6 +101,9 @@ impl Session<'_> {
                 _ = stops.terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
             }
             now |= self.drain_side_band();
+            if let Some(duty) = &mut self.duty {
+                duty.tick(self.pipeline.alive(), &self.pipeline.structure);
+            }
             let patience = if ended.is_some() {
                 PUMP_SOON
             } else {

@@ -30,6 +30,11 @@ impl Pipeline {
         if let Some(mark) = self.mark(record) {
             return self.recorder.record(&TraceLine::Mark(mark));
         }
+        if let Some((program, role)) = self.structure.role(record.place)
+            && role.of_runtime()
+        {
+            return self.runtime_record(record, role, program);
+        }
         let Some(told) = self.structure.read(record) else {
             self.trouble.undecodable += u64::from(header.kind != kind::MAP_STATE);
             return;
@@ -45,7 +50,14 @@ impl Pipeline {
         if header.kind == kind::MAP_STATE {
             return;
         }
-        if header.kind != kind::ITERATION {
+        let operation = match header.kind {
+            kind::MAP_MAKE => Operation::Make,
+            kind::MAP_GROW => Operation::Grow,
+            kind::MAP_CLEAR => Operation::Clear,
+            _ => Operation::Iterate,
+        };
+        self.remember(&header, told.fact.map, &operation);
+        if !matches!(header.kind, kind::ITERATION | kind::MAP_CLEAR) {
             self.unpark((header.tgid, header.goroutine));
         }
         let known = match told.fact.type_address {
@@ -125,10 +137,10 @@ impl Pipeline {
             old_ranges: ranges(&change.removed),
             context,
         });
-        if record.header.kind == kind::MAP_MAKE {
-            TraceLine::MapMake(event)
-        } else {
-            TraceLine::MapGrow(event)
+        match record.header.kind {
+            kind::MAP_MAKE => TraceLine::MapMake(event),
+            kind::MAP_CLEAR => TraceLine::MapClear(event),
+            _ => TraceLine::MapGrow(event),
         }
     }
 
@@ -229,6 +241,7 @@ fn step(role: Role, header: Option<Header>) -> &'static str {
         Role::ToTables => "tables",
         Role::TableGrow => "table_grow",
         Role::TableSplit => "table_split",
+        Role::Clear => "clear",
         _ => "make",
     }
 }

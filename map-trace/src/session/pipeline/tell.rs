@@ -175,6 +175,7 @@ impl Pipeline {
         self.settle(header.tid, None);
         self.generations.insert(header.tgid, record.generation);
         self.structure.registry.forget(header.tgid);
+        self.runtimes.begin(header.tgid);
         let facts = ExecFacts {
             ktime_ns: header.ktime_ns,
             start_stack: record.start_stack,
@@ -225,6 +226,7 @@ impl Pipeline {
         let process = header.flags & flag::LAST_THREAD != 0;
         if process {
             self.structure.registry.forget(header.tgid);
+            self.runtimes.end(header.tgid);
         }
         let status = record.exit_code;
         let line = TraceLine::Exit(ExitEvent {

@@ -1,0 +1,99 @@
+//! What counting costs a program that does nothing but operations on maps, as its own CPU time tells.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use map_trace_workloads::{self as workloads, GoToolchain};
+
+use super::measure::{median, run};
+use super::{Bench, Figure};
+
+/// What `--census sample` may cost: the default of `--census-budget`, over the rest of a recording.
+const SAMPLE_RATIO: f64 = 1.02;
+/// An operation counted, and what the map was like; with the page-table entry of its storage.
+const FULL_NS: f64 = 1_000.0;
+const FULL_PTE_NS: f64 = 1_200.0;
+/// Rounds of the program with every operation probed: 960,000 operations.
+const FULL_ROUNDS: u64 = 300;
+/// CPU time of the program that is sampled.
+const LONG: &str = "3s";
+const SHORT: &str = "200ms";
+
+/// Measures one Go version.
+pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Figure>)> {
+    let flavour = workloads::Flavour::Plain;
+    let program = workloads::build_go_program(toolchain, flavour, "operations")
+        .with_context(|| format!("building the Go workloads with {}", toolchain.version))?;
+    let long = if bench.rounds == 1 { SHORT } else { LONG };
+    let rounds = run(Command::new(&program).args(["-cpu", long]))?.said("rounds")? as u64;
+    let sampled = cpu(
+        bench,
+        &program,
+        rounds,
+        &[None, Some(&["--census", "off"]), Some(&[])],
+    )?;
+    let full = cpu(
+        bench,
+        &program,
+        FULL_ROUNDS,
+        &[
+            Some(&["--census", "off"]),
+            Some(&["--census", "full"]),
+            Some(&["--census", "full", "--pte", "full"]),
+        ],
+    )?;
+    let said = run(Command::new(&program).args(["-rounds", &FULL_ROUNDS.to_string()]))?;
+    let words = ["assigns", "accesses", "deletes", "steps", "clears"];
+    let operations: Result<f64> = words.iter().map(|word| said.said(word)).sum();
+    let operations = operations?;
+    let each = |n: usize| (full[n] - full[0]) / operations;
+    let figures = vec![
+        Figure::context("bare: CPU time", sampled[0] / 1e9, " s"),
+        Figure::context(
+            "--census off: CPU time, to bare",
+            sampled[1] / sampled[0],
+            "x",
+        ),
+        Figure::limited(
+            "--census sample: CPU time, to --census off",
+            sampled[2] / sampled[1],
+            "x",
+            SAMPLE_RATIO,
+        ),
+        Figure::limited("--census full: an operation", each(1), " ns", FULL_NS),
+        Figure::limited(
+            "--census full --pte full: an operation",
+            each(2),
+            " ns",
+            FULL_PTE_NS,
+        ),
+    ];
+    let title = format!("{}: nothing but operations on maps", toolchain.version);
+    Ok((title, figures))
+}
+
+/// Median CPU time of the program, ns: by itself, and under map-trace with options.
+fn cpu(
+    bench: &Bench,
+    program: &Path,
+    rounds: u64,
+    variants: &[Option<&[&str]>],
+) -> Result<Vec<f64>> {
+    let mut taken = vec![Vec::new(); variants.len()];
+    for _ in 0..bench.rounds {
+        for (variant, taken) in variants.iter().zip(&mut taken) {
+            let mut command = match variant {
+                None => Command::new(program),
+                Some(options) => {
+                    let mut command = Command::new(&bench.map_trace);
+                    command.arg("run").args(*options).arg("--").arg(program);
+                    command
+                }
+            };
+            command.args(["-rounds", &rounds.to_string()]);
+            taken.push(run(&mut command)?.said("cpu_ns")?);
+        }
+    }
+    taken.iter().map(|taken| median(taken)).collect()
+}
