@@ -18,6 +18,7 @@ use super::processes::{self, Events, Subject};
 use super::progress::Progress;
 use super::sampler::Sampler;
 use super::settings::{ProgramSettings, RecordSettings, RunSettings, StreamFiles, User};
+use super::structure::Detaching;
 use super::{AttachSettings, RunOutcome};
 use crate::error::{Error, Result};
 use crate::kernel::perf_programs::Target;
@@ -134,6 +135,8 @@ struct Session<'a> {
     /// Counting of operations by duty cycle.
     duty: Option<Duty>,
     pipeline: Pipeline,
+    /// Probes in programs that are being taken off already.
+    detaching: Option<Detaching>,
     progress: Progress,
     /// The program, when it is our child.
     pid: Option<u32>,

@@ -1,16 +1,19 @@
 //! Probes in Go programs and what they tell: which files are probed, what their places mean, which maps there
 //! are.
 
+mod ahead;
+
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{Builder, JoinHandle};
 
 use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
 
+use self::ahead::{Planned, Reading, identity, read};
 use super::census::{Bounds, Census};
 use super::entries::Entries;
 use crate::binary::Binary;
@@ -19,9 +22,11 @@ use crate::kernel::object::Object;
 use crate::kernel::totals::kind_word;
 use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
 use crate::maps::registry::{Fact, Registry, Shape};
-use crate::maps::structure::{self, Plan, Role};
+use crate::maps::structure::{Plan, Role};
 use crate::model::header::Probe;
 use crate::space::{Place, Spaces};
+
+pub use self::ahead::Ahead;
 
 /// Names of map types remembered.
 const MAX_NAMES: usize = 1 << 14;
@@ -192,46 +197,14 @@ struct Looked {
     binary: Option<u32>,
 }
 
-/// A Go program that was read, and where it is to be probed.
-type Planned = (Binary, Result<Plan, String>);
-
-/// Reads a program's file; none when it is not of Go.
-fn read(path: &Path) -> Option<Planned> {
-    let binary = Binary::open(path).ok()?;
-    binary.facts().go_version.as_ref()?;
-    let plan = structure::plan(&binary);
-    Some((binary, plan))
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
-}
-
-/// A file that is read while the kernel is still being made ready: both take tens of milliseconds.
-pub struct Ahead {
-    identity: (u64, u64),
-    reading: JoinHandle<Option<Planned>>,
-}
-
-impl Ahead {
-    /// Begins to read; none when the file is not there or no thread can be had.
-    pub fn begin(path: &Path) -> Option<Self> {
-        let identity = identity(path)?;
-        let path = path.to_owned();
-        let reading = Builder::new().spawn(move || read(&path)).ok()?;
-        Some(Self { identity, reading })
-    }
-}
-
 /// Probes that are being taken off.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Detaching(Option<JoinHandle<()>>);
 
-impl Detaching {
-    /// Waits until the last of them is off.
-    pub fn wait(self) {
-        if let Some(detaching) = self.0 {
+/// Waits until the last of them is off.
+impl Drop for Detaching {
+    fn drop(&mut self) {
+        if let Some(detaching) = self.0.take() {
             let _panicked = detaching.join();
         }
     }
@@ -241,7 +214,7 @@ impl Detaching {
 pub struct Probes {
     uprobes: Option<Uprobes>,
     /// The program, read ahead.
-    pub ahead: Option<Ahead>,
+    ahead: Option<Ahead>,
     looked: Vec<Looked>,
     /// What was attached.
     pub told: Vec<Probe>,
@@ -254,16 +227,12 @@ pub struct Probes {
 impl Probes {
     /// Ready to probe; nothing is attached.
     pub fn prepare(object: &Object, census: Census) -> Self {
-        let (uprobes, notes) = match Uprobes::prepare(object) {
-            Ok(uprobes) => (Some(uprobes), Vec::new()),
-            Err(why) => (None, vec![why.to_string()]),
-        };
         Self {
-            uprobes,
+            uprobes: Some(Uprobes::prepare(object)),
             ahead: None,
             looked: Vec::new(),
             told: Vec::new(),
-            notes,
+            notes: Vec::new(),
             census,
             entries: Entries::default(),
         }
@@ -333,10 +302,27 @@ impl Probes {
     /// What was read ahead, if it is this very file; else reads it.
     fn read(&mut self, path: &Path) -> Option<Planned> {
         let same = |ahead: &mut Ahead| Some(ahead.identity) == identity(path);
-        match self.ahead.take_if(same).map(|ahead| ahead.reading.join()) {
-            Some(Ok(planned)) => planned,
-            Some(Err(_)) | None => read(path),
+        let ahead = self.ahead.take_if(same);
+        match ahead.and_then(|ahead| ahead.reading.done()) {
+            Some(planned) => planned,
+            None => read(path, &AtomicBool::new(false)),
         }
+    }
+
+    /// Begins to probe the program that was read ahead, which [`Self::file`] then ends.
+    pub fn begin(&mut self, ahead: Option<Ahead>) {
+        let Some(ahead) = ahead else {
+            return;
+        };
+        let read = ahead.reading.done();
+        if let (Some(Some((_, Ok(plan)))), Some(uprobes)) = (&read, &mut self.uprobes) {
+            let offsets = plan.places.iter().map(|planned| planned.file_offset);
+            uprobes.begin(&ahead.path, offsets.collect());
+        }
+        self.ahead = Some(Ahead {
+            reading: Reading::Done(Box::new(read)),
+            ..ahead
+        });
     }
 
     fn attach(

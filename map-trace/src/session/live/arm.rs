@@ -53,8 +53,7 @@ impl<'a> Session<'a> {
         };
         let controls = Controls::prepare(settings.follow_forks)?;
         let ahead = subject.program().and_then(Ahead::begin);
-        let mut instrument = Instrument::prepare(wishes, &host)?;
-        instrument.probes.ahead = ahead;
+        let mut instrument = Instrument::prepare(wishes, &host, ahead)?;
         let inherit = if settings.follow_forks {
             Inherit::Children
         } else {
@@ -112,6 +111,7 @@ impl<'a> Session<'a> {
             duty: (settings.census == Level::Sample)
                 .then(|| Duty::new(settings.census_budget_ppm, settings.watch.len())),
             pipeline,
+            detaching: None,
             progress,
             pid: subject.child(),
             received: 0,
