@@ -6,8 +6,8 @@ use map_trace_common::page_tables::PageTables;
 use map_trace_common::settings::{NO_OFFSET, Settings};
 
 use super::census::Census;
+use super::probes::{Ahead, Probes};
 use super::settings::Level;
-use super::structure::{Ahead, Probes};
 use crate::error::{Error, Result};
 use crate::kernel::btf::Btf;
 use crate::kernel::object::{self, Object, ObjectError, TracepointTypes, Unloaded};

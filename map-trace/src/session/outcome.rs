@@ -1,6 +1,6 @@
 //! What a recording leaves for the command line to print.
 
-use super::structure::Detaching;
+use super::probes::Detaching;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::model::summary::Summary;
