@@ -1,12 +1,12 @@
 //! A run that is talked to while it runs: signals, lines, attach.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -17,16 +17,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts a program, without map-trace, that waits for a byte once it has said that it is ready.
 pub fn gated(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut line = String::new();
     lines.read_line(&mut line).expect("a line");
     assert_eq!(line, "ready\n");
     (child, lines)
+}
+
+/// Starts a program that may have been written a moment ago: a child that another test made meanwhile has it open
+/// for writing until it becomes another program itself.
+fn spawn(command: &mut Command) -> Child {
+    let begun = Instant::now();
+    loop {
+        match command.spawn() {
+            Err(why)
+                if why.kind() == ErrorKind::ExecutableFileBusy && begun.elapsed() < PATIENCE =>
+            {
+                thread::yield_now();
+            }
+            started => return started.expect("the program starts"),
+        }
+    }
 }
 
 /// A running map-trace and the program's pipes.
