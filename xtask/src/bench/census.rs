@@ -6,12 +6,12 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use map_trace_workloads::{self as workloads, GoToolchain};
 
-use super::measure::{median, run};
+use super::measure::{median, ratio, run};
 use super::{Bench, Figure};
 
 /// What `--census sample` may cost: the default of `--census-budget`, over the rest of a recording.
 const SAMPLE_RATIO: f64 = 1.02;
-/// An operation counted, and what the map was like; with the page-table entry of its storage.
+/// An operation counted, with what the map was like at its beginning; with the page-table entry of its storage, too.
 const FULL_NS: f64 = 1_000.0;
 const FULL_PTE_NS: f64 = 1_200.0;
 /// Rounds of the program with every operation probed: 960,000 operations.
@@ -47,17 +47,19 @@ pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Fi
     let words = ["assigns", "accesses", "deletes", "steps", "clears"];
     let operations: Result<f64> = words.iter().map(|word| said.said(word)).sum();
     let operations = operations?;
+    let full: Result<Vec<f64>> = full.iter().map(|taken| median(taken)).collect();
+    let full = full?;
     let each = |n: usize| (full[n] - full[0]) / operations;
     let figures = vec![
-        Figure::context("bare: CPU time", sampled[0] / 1e9, " s"),
+        Figure::context("bare: CPU time", median(&sampled[0])? / 1e9, " s"),
         Figure::context(
             "--census off: CPU time, to bare",
-            sampled[1] / sampled[0],
+            ratio(&sampled[1], &sampled[0])?,
             "x",
         ),
         Figure::limited(
             "--census sample: CPU time, to --census off",
-            sampled[2] / sampled[1],
+            ratio(&sampled[2], &sampled[1])?,
             "x",
             SAMPLE_RATIO,
         ),
@@ -73,13 +75,13 @@ pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Fi
     Ok((title, figures))
 }
 
-/// Median CPU time of the program, ns: by itself, and under map-trace with options.
+/// CPU time of the program in each round, ns: by itself, and under map-trace with options.
 fn cpu(
     bench: &Bench,
     program: &Path,
     rounds: u64,
     variants: &[Option<&[&str]>],
-) -> Result<Vec<f64>> {
+) -> Result<Vec<Vec<f64>>> {
     let mut taken = vec![Vec::new(); variants.len()];
     for _ in 0..bench.rounds {
         for (variant, taken) in variants.iter().zip(&mut taken) {
@@ -95,5 +97,5 @@ fn cpu(
             taken.push(run(&mut command)?.said("cpu_ns")?);
         }
     }
-    taken.iter().map(|taken| median(taken)).collect()
+    Ok(taken)
 }

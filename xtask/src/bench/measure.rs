@@ -117,6 +117,17 @@ pub fn median(values: &[f64]) -> Result<f64> {
     }
 }
 
+/// The middle one of the ratios of runs that followed each other: what changes slowly meets both alike.
+///
+/// # Errors
+///
+/// There is none.
+pub fn ratio(values: &[f64], to: &[f64]) -> Result<f64> {
+    let pairs = values.iter().zip(to);
+    let ratios: Vec<_> = pairs.map(|(value, to)| value / to).collect();
+    median(&ratios)
+}
+
 /// Today's date in UTC, as `date` says it.
 pub fn today() -> Result<String> {
     let output = Command::new("date")
@@ -135,6 +146,12 @@ mod tests {
         assert!((median(&[3.0, 1.0, 2.0]).unwrap() - 2.0).abs() < 1e-9);
         assert!((median(&[4.0, 1.0, 2.0, 3.0]).unwrap() - 2.5).abs() < 1e-9);
         assert!(median(&[]).is_err());
+    }
+
+    #[test]
+    fn ratios_are_of_neighbours() {
+        let (slowing, to) = ([2.0, 4.0, 9.0], [1.0, 2.0, 3.0]);
+        assert!((ratio(&slowing, &to).unwrap() - 2.0).abs() < 1e-9);
     }
 
     #[test]
