@@ -26,6 +26,7 @@ pub mod places;
 mod processes;
 mod progress;
 mod recording;
+mod reread;
 mod runtime;
 mod sampler;
 pub mod settings;

@@ -5,6 +5,7 @@
 //! a 60 MB binary at half a mebibyte of memory. Every read is bounds-checked; a short or failed read is
 //! "not known", never a panic.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
@@ -37,40 +38,9 @@ impl Block {
 
 #[derive(Default)]
 struct Cache {
-    /// Blocks and when each was last used. So few are looked through faster than a number is hashed.
-    blocks: Vec<Kept>,
+    /// Block number -> block and when it was last used.
+    blocks: HashMap<u64, (Block, u64)>,
     clock: u64,
-}
-
-struct Kept {
-    number: u64,
-    used: u64,
-    block: Block,
-}
-
-impl Cache {
-    fn find(&mut self, number: u64) -> Option<Block> {
-        self.clock += 1;
-        let place = self.blocks.iter().position(|kept| kept.number == number)?;
-        // Reads go to and fro between two or three tables: those stay in front.
-        self.blocks.swap(place, place / 2);
-        let kept = self.blocks.get_mut(place / 2)?;
-        kept.used = self.clock;
-        Some(kept.block.clone())
-    }
-
-    fn keep(&mut self, number: u64, block: Block) {
-        let kept = Kept {
-            number,
-            used: self.clock,
-            block,
-        };
-        if self.blocks.len() < BLOCKS {
-            self.blocks.push(kept);
-        } else if let Some(oldest) = self.blocks.iter_mut().min_by_key(|kept| kept.used) {
-            *oldest = kept;
-        }
-    }
 }
 
 enum Source {
@@ -156,9 +126,14 @@ impl Image {
             Source::File { file, cache } => (file, cache),
         };
         let number = offset / BLOCK;
-        let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(block) = lock().find(number) {
-            return Some(block);
+        {
+            let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.clock += 1;
+            let clock = cache.clock;
+            if let Some((block, used)) = cache.blocks.get_mut(&number) {
+                *used = clock;
+                return Some(block.clone());
+            }
         }
         let start = number * BLOCK;
         let mut bytes = vec![0; BLOCK.min(self.len - start) as usize];
@@ -169,7 +144,18 @@ impl Image {
             start,
             bytes: Arc::new(bytes),
         };
-        lock().keep(number, block.clone());
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.blocks.len() >= BLOCKS
+            && let Some(oldest) = cache
+                .blocks
+                .iter()
+                .min_by_key(|(_, (_, used))| *used)
+                .map(|(number, _)| *number)
+        {
+            cache.blocks.remove(&oldest);
+        }
+        let clock = cache.clock;
+        cache.blocks.insert(number, (block.clone(), clock));
         Some(block)
     }
 

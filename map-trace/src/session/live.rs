@@ -16,6 +16,7 @@ use super::instrument::Instrument;
 use super::pipeline::Pipeline;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
+use super::reread::Reread;
 use super::sampler::Sampler;
 use super::settings::{ProgramSettings, RecordSettings, RunSettings, StreamFiles, User};
 use super::{AttachSettings, RunOutcome};
@@ -141,6 +142,7 @@ struct Session<'a> {
     start_ns: u64,
     blind_ns: u64,
     lost_mappings: u64,
+    reread: Reread,
     proven: Proven,
 }
 
