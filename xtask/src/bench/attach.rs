@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use map_trace_workloads::{self as workloads, GoToolchain};
@@ -16,6 +17,8 @@ use super::{Bench, Figure};
 /// Most that attaching, and that detaching, may take, seconds. What is measured has more in it: starting map-trace,
 /// loading and proving it; reading the last events, judging and telling them.
 const SECONDS: f64 = 0.3;
+/// Longer than a program takes to start.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Attaches to a program that does nothing but operations on maps, with a probe in each of them.
 pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Figure>)> {
@@ -26,7 +29,7 @@ pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Fi
         .stdout(Stdio::null())
         .spawn()
         .with_context(|| program.display().to_string())?;
-    let measured = rounds(bench, &program, &subject);
+    let measured = started(subject.id(), &program).and_then(|()| rounds(bench, &program, &subject));
     subject.kill()?;
     subject.wait()?;
     let (come, gone) = measured?;
@@ -49,6 +52,18 @@ pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Fi
         ),
     ];
     Ok((title, figures))
+}
+
+/// Waits until the program is in its memory: starting it returns a moment before.
+fn started(pid: u32, program: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match changed(pid, program) {
+            Err(why) if start.elapsed() > PATIENCE => return Err(why),
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+            Ok(_) => return Ok(()),
+        }
+    }
 }
 
 /// Seconds until it recorded, and until it was gone, each time; and that nothing of it is left.

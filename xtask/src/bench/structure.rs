@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use map_trace_workloads::{self as workloads, Flavour, GoToolchain};
 use serde_json::Value;
 
-use super::measure::{median, ratio, run};
+use super::measure::{median, ratios, run};
 use super::{Bench, Figure};
 
 /// Most that the probes may stretch the assigns.
@@ -32,6 +32,7 @@ pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Fi
     // Files of our own; that they are gone already is no failure.
     let _ = (fs::remove_file(&other), fs::remove_file(&summary));
     let ([probed, plain], hits) = measured?;
+    let (of_medians, of_least) = ratios(&probed, &plain)?;
     let title = format!(
         "{}: structure probes alone, 1,000,000 assigns",
         toolchain.version
@@ -43,7 +44,8 @@ pub fn measure(bench: &Bench, toolchain: &GoToolchain) -> Result<(String, Vec<Fi
             " ms",
         ),
         Figure::context("growths and makes told", hits, ""),
-        Figure::limited("with, to without", ratio(&probed, &plain)?, "x", RATIO),
+        Figure::context("with, to without: medians", of_medians, "x"),
+        Figure::limited("with, to without: least of each", of_least, "x", RATIO),
     ];
     Ok((title, figures))
 }
