@@ -3,7 +3,7 @@
 use crate::page_tables::PageTables;
 
 /// Candidates tried in one run of the program.
-pub const CANDIDATES_PER_RUN: u32 = 256;
+pub const CANDIDATES_PER_RUN: u32 = 64;
 
 /// Request and answer, the one element of the `CALIBRATE` map.
 #[repr(C)]

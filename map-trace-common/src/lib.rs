@@ -8,6 +8,7 @@ pub mod calibrate;
 pub mod census;
 pub mod counters;
 pub mod cpu;
+pub mod kfunc;
 pub mod limits;
 pub mod page_tables;
 pub mod place;

@@ -16,6 +16,11 @@ pub struct Settings {
     pub follow_forks: u32,
     /// 1: the kernel has the helper `bpf_get_current_task_btf` (Linux 5.11).
     pub task_btf: u32,
+    /// BTF id of `struct pt_regs`, whose first member is a word, where the kernel has `bpf_rdonly_cast` (Linux
+    /// 6.2): the programs then read the kernel's memory by plain loads. 0: they do not.
+    pub word_type: u32,
+    /// BTF id of that function, which user space puts into the programs.
+    pub word_function: u32,
     /// 1: the first exec stops the process (SIGSTOP) before its first instruction.
     pub stop_at_exec: u32,
     /// `sizeof` of a kernel stack (`THREAD_SIZE`).
@@ -50,6 +55,8 @@ impl Settings {
         detail: 0,
         follow_forks: 0,
         task_btf: 0,
+        word_type: 0,
+        word_function: 0,
         stop_at_exec: 0,
         thread_size: USUAL_THREAD_SIZE,
         stack_padding: 0,

@@ -36,7 +36,7 @@ pub extern "C" fn map_trace_goroutine(binary: u64) -> u64 {
         return 0;
     };
     // What the kernel keeps of fsbase is right for the running thread, too: threads set theirs by system calls.
-    let fsbase = task::field::<u64>(task::current(), setting!(task_fsbase)).unwrap_or(0);
+    let fsbase = task::field_word(task::current(), setting!(task_fsbase)).unwrap_or(0);
     if layout.known == 0 || fsbase == 0 {
         return 0;
     }

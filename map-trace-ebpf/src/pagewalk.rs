@@ -8,7 +8,7 @@ use map_trace_common::record::{flag, pte_class};
 
 use crate::maps::{PAGE_TABLES, Process};
 use crate::settings::setting;
-use crate::task::{current, field, mm, read_kernel};
+use crate::task::{current, field_word, known_or, load, mm, read_word};
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
@@ -71,7 +71,7 @@ pub fn walk_in(process: *const Process, address: u64) -> Entry {
 /// Kernel virtual address of an address space's page-global directory; 0 when it cannot be read.
 #[inline(always)]
 pub fn pgd_of(mm: u64) -> u64 {
-    field::<u64>(mm, setting!(mm_pgd)).unwrap_or(0)
+    field_word(mm, setting!(mm_pgd)).unwrap_or(0)
 }
 
 /// Walks from `pgd` (a kernel virtual address).
@@ -79,18 +79,22 @@ pub fn pgd_of(mm: u64) -> u64 {
 pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
     let mut table = pgd;
     let mut level = 5u32;
+    let mut changed = false;
     let mut shift = if tables.levels == 5 { 48 } else { 39 };
     // At most five levels; a plain bounded loop for the verifier.
     for _ in 0..5 {
         let slot = table + ((address >> shift) & 511) * 8;
-        let Some(raw) = read_kernel::<u64>(slot) else {
+        let first = load(slot);
+        let Some(raw) = known_or(first, slot) else {
             return UNREAD;
         };
+        // A 0 was read once more, by other means: what came into its place meanwhile is a change like any other.
+        changed |= setting!(word_type) != 0 && first != raw;
         let leaf =
             level == 1 || raw & PRESENT == 0 || ((level == 2 || level == 3) && raw & HUGE != 0);
         if leaf {
-            let again = read_kernel::<u64>(slot).unwrap_or(!raw);
-            let flags = if again == raw { 0 } else { flag::PTE_UNSTABLE };
+            changed |= again(slot, raw) != raw;
+            let flags = if changed { flag::PTE_UNSTABLE } else { 0 };
             return Entry { raw, level, flags };
         }
         table = tables.direct_map.wrapping_add(raw & tables.frame_mask);
@@ -103,6 +107,16 @@ pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
         shift -= 9;
     }
     UNREAD
+}
+
+/// Reads an entry once more.
+#[inline(always)]
+fn again(slot: u64, raw: u64) -> u64 {
+    // A 0 was read twice already, by different means.
+    if raw == 0 && setting!(word_type) != 0 {
+        return 0;
+    }
+    read_word(slot).unwrap_or(!raw)
 }
 
 /// What an entry that is neither present nor empty is: PROT_NONE, a swap entry, or something rarer.

@@ -49,34 +49,73 @@ pub fn mix(hash: u64, word: u64) -> u64 {
 }
 
 /// Where words that could be return addresses lie, which tell stacks apart; data words must not, or every event
-/// would have a stack of its own. Starts and lengths: one comparison each, for the verifier follows every branch.
+/// would have a stack of its own. Starts and last offsets. No branch depends on a word: the processor would guess
+/// some of them wrong each time, and the verifier would follow each.
 struct Code {
     main: (u64, u64),
     near: (u64, u64),
 }
 
+/// Nothing lies in it.
+const NOWHERE: (u64, u64) = (0, u64::MAX);
+
 impl Code {
     #[inline(always)]
     fn around(ip: u64, start: u64, end: u64) -> Self {
-        if start > end {
+        let length = end.wrapping_sub(start);
+        if length.wrapping_sub(1) >> 62 != 0 {
             return Self {
-                main: (0, 0),
-                near: (0, 0),
+                main: NOWHERE,
+                near: NOWHERE,
             };
         }
-        let main = (start, end.wrapping_sub(start));
-        let near = if ip.wrapping_sub(start) < main.1 {
-            (0, 0)
+        let near = if ip.wrapping_sub(start) < length {
+            NOWHERE
         } else {
-            (ip.wrapping_sub(NEAR), 2 * NEAR)
+            (ip.wrapping_sub(NEAR), 2 * NEAR - 1)
         };
-        Self { main, near }
+        Self {
+            main: (start, length - 1),
+            near,
+        }
     }
 
+    /// 0 for a word that lies in it, all ones for others.
     #[inline(always)]
-    fn holds(&self, word: u64) -> bool {
-        word.wrapping_sub(self.main.0) < self.main.1 || word.wrapping_sub(self.near.0) < self.near.1
+    fn outside(range: (u64, u64), word: u64) -> u64 {
+        // An offset beyond the last makes the difference negative; so does one that is itself negative.
+        let offset = word.wrapping_sub(range.0);
+        ((offset | range.1.wrapping_sub(offset)) as i64 >> 63) as u64
     }
+
+    /// A sum over the words that lie in it, each with its place.
+    #[inline(always)]
+    fn sum(&self, window: *const Window) -> u64 {
+        let mut sum = 0u64;
+        if self.near == NOWHERE {
+            for index in 0..STACK_WORDS {
+                // SAFETY: the index is below the window's length.
+                let word = unsafe { (*window)[index] };
+                let outside = Self::outside(self.main, word);
+                sum = sum.wrapping_add(word.wrapping_mul(factor(index)) | outside);
+            }
+            return sum;
+        }
+        for index in 0..STACK_WORDS {
+            // SAFETY: as above.
+            let word = unsafe { (*window)[index] };
+            let outside = Self::outside(self.main, word) & Self::outside(self.near, word);
+            sum = sum.wrapping_add(word.wrapping_mul(factor(index)) | outside);
+        }
+        sum
+    }
+}
+
+/// A different odd factor for each place: the words' products can then be added in any order.
+#[inline(always)]
+const fn factor(index: usize) -> u64 {
+    0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(0x2545_f491_4f6c_dd1d_u64.wrapping_add(4 * index as u64))
+        | 1
 }
 
 /// Takes the stack into the CPU's scratch record and returns its hash, never 0.
@@ -144,13 +183,7 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
         if (start, end) == ONLY_RETURN {
             hash = mix(hash, (*window)[0]);
         }
-        for index in 0..STACK_WORDS {
-            let word = (*window)[index];
-            (*record).words[index] = word;
-            if code.holds(word) {
-                hash = mix(hash, word.wrapping_add(index as u64));
-            }
-        }
+        hash = mix(hash, code.sum(window));
     }
     // Code built without frame pointers keeps anything in rbp. What does not lie a frame above rsp is not a
     // frame's, and reading it would cost a fault of our own. Go puts up a frame of its own for duffcopy and
@@ -225,8 +258,15 @@ fn frames(
             (*record).frames[index] = caller;
             (*record).depth = index as u32 + 1;
             hash = mix(hash, caller);
-            bp = link(bp, next);
+            if next == bp {
+                bp = 0;
+                break;
+            }
+            bp = next;
         }
+    }
+    if bp == 0 {
+        return hash;
     }
     map_trace_far_frames(bp, hash)
 }
@@ -300,6 +340,9 @@ pub fn send(cpu: *mut Cpu, header: &Header, hash: u64) -> bool {
     }
     // SAFETY: this CPU's record, held for the run of the program.
     let sent = unsafe {
+        for index in 0..STACK_WORDS {
+            (*cpu).stack.words[index] = (*cpu).window[index];
+        }
         (*cpu).stack.header = Header {
             kind: kind::STACK,
             size: 0,

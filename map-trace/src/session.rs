@@ -23,6 +23,7 @@ mod order;
 pub mod outcome;
 mod pipeline;
 pub mod places;
+mod probes;
 mod processes;
 mod progress;
 mod recording;

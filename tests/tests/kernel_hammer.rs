@@ -42,7 +42,7 @@ fn hammer(pid: u32, program: &Path) -> Object {
         .register_running(pid, &text_bounds(pid))
         .expect("room for a process");
     for _ in 0..times() {
-        let mut uprobes = Uprobes::prepare(&object).expect("the program");
+        let mut uprobes = Uprobes::prepare(&object);
         uprobes
             .binary(&mut object, plan.goroutines)
             .expect("room for a binary");

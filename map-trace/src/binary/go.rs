@@ -10,22 +10,22 @@ mod build_info;
 mod header;
 mod inline;
 mod module;
+mod names;
 mod pc_value;
 mod type_name;
 
 pub(super) use build_info::BuildInfo;
 
-use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::CodeFrame;
 use super::elf::Elf;
 use super::image::Image;
 use super::name::clean;
 use super::window::Window;
-use super::{CodeFrame, Function};
 use header::Header;
 use inline::Inlines;
+use names::printed;
 
 /// Longest Go function or file name taken.
 const MAX_NAME: u64 = 4096;
@@ -209,75 +209,6 @@ impl GoTable {
         (!bytes.is_empty()).then(|| printed(&clean(&String::from_utf8_lossy(&bytes))))
     }
 
-    /// Every function, in address order.
-    pub fn functions(&self, take: &mut dyn FnMut(&Function)) {
-        for index in 0..self.header.functions {
-            let Some(function) = self.function(index) else {
-                continue;
-            };
-            if let Some(name) = self.name(&function) {
-                take(&Function {
-                    name,
-                    start: function.start,
-                    end: function.end,
-                });
-            }
-        }
-    }
-
-    /// Every name of the table, of functions and of functions inlined away alike.
-    pub fn names(&self, take: &mut dyn FnMut(&str)) {
-        let (start, end) = self.header.names;
-        let mut at = start;
-        while at < end {
-            let Some(bytes) = self.image.cstr(at, end, MAX_NAME) else {
-                return;
-            };
-            at += bytes.len() as u64 + 1;
-            if !bytes.is_empty() {
-                take(&printed(&clean(&String::from_utf8_lossy(&bytes))));
-            }
-        }
-    }
-
-    /// The functions with exactly this name, as the table has it or as Go prints it. Function names are
-    /// not sorted: the name's bytes are found first, then the functions that use them.
-    pub fn named(&self, name: &str) -> Vec<GoFunction> {
-        if name.contains("[...]") {
-            return (0..self.header.functions)
-                .filter_map(|i| self.function(i))
-                .filter(|f| self.name(f).as_deref() == Some(name))
-                .collect();
-        }
-        let (start, end) = self.header.names;
-        let mut needle = name.as_bytes().to_vec();
-        needle.push(0);
-        let mut offsets = HashSet::new();
-        let overlap = needle.len() as u64 - 1;
-        let _: Option<()> = self.image.scan(start, end, overlap, &mut |base, piece| {
-            for (i, _) in piece
-                .windows(needle.len())
-                .enumerate()
-                .filter(|(_, w)| *w == needle)
-            {
-                let offset = u32::try_from(base + i as u64 - start);
-                if let Ok(offset) = offset
-                    && self.name_begins(offset)
-                {
-                    offsets.insert(offset);
-                }
-            }
-            ControlFlow::Continue(())
-        });
-        if offsets.is_empty() {
-            return Vec::new();
-        }
-        (0..self.header.functions)
-            .filter_map(|i| self.function(i))
-            .filter(|f| offsets.contains(&f.name))
-            .collect()
-    }
-
     /// What the code at an address is, innermost inlined function first.
     pub fn frames(&self, svma: u64, out: &mut Vec<CodeFrame>) {
         let Some(function) = self.function_at(svma) else {
@@ -380,36 +311,5 @@ impl GoTable {
         self.image
             .u32(function.at + self.header.record_size() + slot * 4)
             .filter(|&offset| offset != u32::MAX)
-    }
-}
-
-/// A name as Go prints it: type arguments are shortened to `[...]` (`runtime/symtab.go`,
-/// funcNameForPrint). Before Go 1.21 the linker stored names that way.
-fn printed(name: &str) -> String {
-    match (name.find('['), name.rfind(']')) {
-        (Some(open), Some(close)) if open < close => {
-            format!("{}[...]{}", &name[..open], &name[close + 1..])
-        }
-        _ => name.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::printed;
-
-    #[test]
-    fn type_arguments_are_shortened_as_go_does() {
-        for (stored, shown) in [
-            ("main.F[go.shape.int].func1", "main.F[...].func1"),
-            (
-                "internal/sync.(*HashTrieMap[go.shape.interface {},go.shape.[]int]).Load",
-                "internal/sync.(*HashTrieMap[...]).Load",
-            ),
-            ("main.main", "main.main"),
-            ("odd]name[", "odd]name["),
-        ] {
-            assert_eq!(printed(stored), shown);
-        }
     }
 }

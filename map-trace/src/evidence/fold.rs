@@ -1,6 +1,10 @@
 //! Folds the lines of a trace into a summary.
 
+mod totals;
+
 use std::collections::BTreeMap;
+
+use totals::{code_names, count_name, kernel_total, totals};
 
 use super::rows::{OTHER, Rows, Seen};
 use super::samples::Samples;
@@ -12,13 +16,11 @@ use crate::model::event::{
 use crate::model::header::{FooterLine, HeaderLine};
 use crate::model::loss::Loss;
 use crate::model::runtime::{FatalErrorEvent, RuntimeSummary};
-use crate::model::summary::{EventTotals, Executable, Program, SUMMARY_SCHEMA, Summary};
+use crate::model::summary::{Executable, Program, SUMMARY_SCHEMA, Summary};
 use crate::model::{FaultCode, Operation, TraceLine};
 
 /// Names (of signals, of modes and codes) told apart; the rest are counted together as [`OTHER`].
 const MAX_NAMES: usize = 256;
-/// Longest such name, bytes.
-const MAX_NAME: usize = 64;
 /// Executables taken from `exec` lines when the trace has no footer to list them.
 const MAX_EXECUTABLES: usize = 256;
 
@@ -380,72 +382,4 @@ impl Fold {
             .saturating_sub(here)
             .saturating_sub(footer.loss.dropped)
     }
-}
-
-/// The kernel's total of a kind; page faults are counted by mode there.
-fn kernel_total(totals: &BTreeMap<String, u64>, kind: EventKind) -> u64 {
-    let of = |word: &str| totals.get(word).copied().unwrap_or(0);
-    match kind {
-        EventKind::PageFault => of("page_fault")
-            .saturating_add(of("page_fault_user"))
-            .saturating_add(of("page_fault_kernel")),
-        kind => of(kind.word()),
-    }
-}
-
-fn totals(rows: &Rows, signal: BTreeMap<String, u64>) -> EventTotals {
-    let of = |kind| rows.total.kind(kind);
-    EventTotals {
-        page_fault: of(EventKind::PageFault),
-        mprotect: of(EventKind::Mprotect),
-        pkey_mprotect: of(EventKind::PkeyMprotect),
-        mmap: of(EventKind::Mmap),
-        munmap: of(EventKind::Munmap),
-        mremap: of(EventKind::Mremap),
-        brk: of(EventKind::Brk),
-        madvise: of(EventKind::Madvise),
-        signal,
-        exec: of(EventKind::Exec),
-        fork: of(EventKind::Fork),
-        exit: of(EventKind::Exit),
-        pte_sample: of(EventKind::PteSample),
-        watch_hit: of(EventKind::WatchHit),
-        map_make: of(EventKind::MapMake),
-        map_grow: of(EventKind::MapGrow),
-        iteration: of(EventKind::Iteration),
-        map_clear: of(EventKind::MapClear),
-        runtime: of(EventKind::Runtime),
-        fatal_error: of(EventKind::FatalError),
-    }
-}
-
-/// Codes of the modes that have any, as the words of a summary.
-fn code_names(codes: [BTreeMap<u64, u64>; 3]) -> BTreeMap<String, BTreeMap<String, u64>> {
-    let modes = ["user", "kernel", OTHER].into_iter().zip(codes);
-    modes
-        .filter(|(_, codes)| !codes.is_empty())
-        .map(|(mode, codes)| {
-            let name = |code: u64| {
-                if code == u64::MAX {
-                    OTHER.to_owned()
-                } else {
-                    code.to_string()
-                }
-            };
-            let named = codes.into_iter().map(|(code, count)| (name(code), count));
-            (mode.to_owned(), named.collect())
-        })
-        .collect()
-}
-
-/// Adds to a name's count, in bounded memory.
-fn count_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
-    if let Some(total) = counts.get_mut(name) {
-        *total = total.saturating_add(count);
-        return;
-    }
-    let fits = name.len() <= MAX_NAME && counts.len() < MAX_NAMES;
-    let name = if fits { name } else { OTHER };
-    let total = counts.entry(name.to_owned()).or_default();
-    *total = total.saturating_add(count);
 }

@@ -9,8 +9,65 @@ use std::os::fd::{FromRawFd, OwnedFd};
 pub enum Command {
     MapCreate = 0,
     ProgLoad = 5,
+    RawTracepointOpen = 17,
     BtfLoad = 18,
     LinkCreate = 28,
+}
+
+/// Commands that answer with success.
+#[derive(Clone, Copy, Debug)]
+#[repr(i32)]
+pub enum Order {
+    MapUpdate = 2,
+    TestRun = 10,
+    MapFreeze = 22,
+}
+
+/// The part of `union bpf_attr` for `BPF_BTF_LOAD`.
+#[repr(C)]
+#[derive(Default)]
+pub struct BtfAttr {
+    pub btf: u64,
+    pub log: u64,
+    pub size: u32,
+    pub log_size: u32,
+    pub log_level: u32,
+    pub reserved: u32,
+}
+
+/// The part of `union bpf_attr` for `BPF_RAW_TRACEPOINT_OPEN`.
+#[repr(C)]
+#[derive(Default)]
+pub struct RawTracepointAttr {
+    /// 0 for a program of a type that knows its tracepoint.
+    pub name: u64,
+    pub program: u32,
+    pub reserved: u32,
+}
+
+/// The part of `union bpf_attr` for `BPF_MAP_UPDATE_ELEM`; the first member alone for `BPF_MAP_FREEZE`.
+#[repr(C)]
+#[derive(Default)]
+pub struct ElementAttr {
+    pub map: u32,
+    pub reserved: u32,
+    pub key: u64,
+    pub value: u64,
+    pub flags: u64,
+}
+
+/// The part of `union bpf_attr` for `BPF_PROG_TEST_RUN` of a program without data and context.
+#[repr(C)]
+#[derive(Default)]
+pub struct TestRunAttr {
+    pub program: u32,
+    pub answer: u32,
+    pub data: [u64; 3],
+    pub repeat: u32,
+    pub duration: u32,
+    pub context: [u64; 3],
+    pub flags: u32,
+    pub cpu: u32,
 }
 
 /// The part of `union bpf_attr` for `BPF_PROG_LOAD` up to `attach_btf_id`.
@@ -55,4 +112,21 @@ pub unsafe fn descriptor<T>(command: Command, attr: &T) -> io::Result<OwnedFd> {
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Calls bpf(2) for a command without a descriptor for an answer.
+///
+/// # Errors
+/// What the kernel answers.
+///
+/// # Safety
+/// As for [`descriptor`]; what the kernel writes into `attr` or behind its pointers may be written there.
+pub unsafe fn order<T>(order: Order, attr: &mut T) -> io::Result<()> {
+    let pointer = std::ptr::from_mut(attr);
+    // SAFETY: the caller's promise; the kernel reads and writes size_of::<T> bytes.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, order as i32, pointer, size_of::<T>()) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }

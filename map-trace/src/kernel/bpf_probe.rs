@@ -4,7 +4,7 @@ use std::io;
 
 use super::bpf_call::{self, Command, ProgramAttr};
 use super::btf::{Btf, Kind};
-use super::uprobe_program::UPROBE_MULTI;
+use super::programs::UPROBE_MULTI;
 
 /// `BPF_MAP_TYPE_RINGBUF` (Linux 5.8).
 const RINGBUF: u32 = 27;
@@ -91,12 +91,31 @@ pub fn tracepoint_btf(btf: &Btf, tracepoint: &str) -> io::Result<()> {
     })
 }
 
-fn load(mut attr: ProgramAttr) -> io::Result<()> {
+/// Loads and drops a program of these instructions.
+///
+/// # Errors
+/// What bpf(2) answered.
+pub fn instructions(code: &[u64]) -> io::Result<()> {
+    let kind = ProgramType::RawTracepoint as u32;
+    load_code(
+        ProgramAttr {
+            kind,
+            ..ProgramAttr::default()
+        },
+        code,
+    )
+}
+
+fn load(attr: ProgramAttr) -> io::Result<()> {
+    load_code(attr, &NOTHING)
+}
+
+fn load_code(mut attr: ProgramAttr, code: &[u64]) -> io::Result<()> {
     let license = c"Dual MIT/GPL";
-    attr.instructions = NOTHING.len() as u32;
-    attr.instruction = NOTHING.as_ptr() as u64;
+    attr.instructions = code.len() as u32;
+    attr.instruction = code.as_ptr() as u64;
     attr.license = license.as_ptr() as u64;
-    // SAFETY: the program and the license that the attribute points to are static.
+    // SAFETY: the license that the attribute points to is static, the program the caller's.
     unsafe { bpf_call::descriptor(Command::ProgLoad, &attr) }.map(drop)
 }
 

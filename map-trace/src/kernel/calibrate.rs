@@ -11,12 +11,13 @@ use std::os::unix::fs::FileExt as _;
 use std::ptr::NonNull;
 use std::time::Instant;
 
-use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use map_trace_common::calibrate::{CANDIDATES_PER_RUN, Calibrate};
 use map_trace_common::page_tables::PageTables;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
 
+use super::bpf_call::{self, Order};
 use super::object::{Object, ObjectError, Shared};
+use super::programs::Form;
 use crate::model::header::Calibration;
 
 const PAGE: usize = 4096;
@@ -130,14 +131,13 @@ fn run(object: &mut Object, request: Calibrate) -> Result<Calibrate, CalibrateEr
         .calibration_map()?
         .set(0, Shared(request), 0)
         .map_err(map_error)?;
-    let program: &mut RawTracePoint = object.program("calibrate")?;
-    if program.fd().is_err() {
-        program
-            .load()
-            .map_err(|why| CalibrateError::Run(why.to_string()))?;
-    }
-    program
-        .test_run(RawTracePointRunOptions::default())
+    let program = object.descriptor("calibrate", Form::RawTracepoint)?;
+    let mut attr = bpf_call::TestRunAttr {
+        program: program.unsigned_abs(),
+        ..bpf_call::TestRunAttr::default()
+    };
+    // SAFETY: the attribute points to nothing.
+    unsafe { bpf_call::order(Order::TestRun, &mut attr) }
         .map_err(|why| CalibrateError::Run(why.to_string()))?;
     Ok(object.calibration_map()?.get(&0, 0).map_err(map_error)?.0)
 }

@@ -1,26 +1,34 @@
 //! The BPF object: loaded with the session's settings, attached, detached.
 
+use std::collections::{BTreeMap, HashMap as Table};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::{BtfTracePoint, Program, ProgramError, RawTracePoint};
-use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use map_trace_common::calibrate::Calibrate;
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::process::Process;
 use map_trace_common::record::Aggregate;
 use map_trace_common::settings::Settings;
 
+use super::bpf_call::{self, Command};
 use super::probe_table::{PROBES, ProbeRow};
+use super::programs::{Form, Job, Loaded, ProgramError, Programs};
 use crate::model::header::Probe;
+
+mod unloaded;
+
+pub use unloaded::{TracepointTypes, Unloaded, tracepoint_types};
 
 /// The object, built for bpfel-unknown-none by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/map-trace.bpf.o"));
 
-/// The object's bytes.
-pub(super) fn bytes() -> &'static [u8] {
-    OBJECT
-}
+/// Programs of perf events that every session has.
+const PERF_EVENTS: [&str; 2] = ["fault_end", "fault_end_major"];
 
 /// A type of `map-trace-common` as aya wants it.
 #[repr(transparent)]
@@ -33,12 +41,17 @@ unsafe impl<T: Copy + 'static> aya::Pod for Shared<T> {}
 /// Why the programs could not be made to run.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    #[error("kernel type information cannot be read from /sys/kernel/btf/vmlinux: {0}")]
-    Btf(#[from] aya::BtfError),
-    #[error("the BPF object was refused: {0}")]
-    Load(#[from] Box<aya::EbpfError>),
+    #[error("the BPF object does not hold together: {0}")]
+    Load(String),
     #[error("program {name} was refused: {why}")]
-    Program { name: &'static str, why: String },
+    Program {
+        name: &'static str,
+        why: ProgramError,
+    },
+    #[error("program {name} cannot be attached: {why}")]
+    Attach { name: &'static str, why: io::Error },
+    #[error("BPF map {name} cannot be made: {why}")]
+    Create { name: String, why: String },
     #[error("BPF map {0} is missing or of another type than expected")]
     Map(&'static str),
     #[error("BPF map {name}: {why}")]
@@ -48,62 +61,111 @@ pub enum ObjectError {
     },
 }
 
-/// Kernel type information in aya's form, needed to load `tp_btf` programs.
-pub fn kernel_btf() -> Result<Btf, ObjectError> {
-    Ok(Btf::from_sys_fs()?)
-}
-
-/// The loaded object.
+/// The object in the kernel.
 pub struct Object {
-    ebpf: Ebpf,
+    maps: BTreeMap<String, Map>,
+    programs: Arc<Programs>,
+    loaded: Table<&'static str, OwnedFd>,
+    links: Vec<OwnedFd>,
     attached: Vec<Probe>,
 }
 
 impl Object {
-    /// Creates the maps with the settings in place; no program is loaded yet.
+    /// Reads the object and creates its maps with the settings in place; no program is loaded yet.
+    ///
+    /// # Errors
+    /// The object does not hold together, or the kernel refuses a map.
     pub fn load(settings: &Settings) -> Result<Self, ObjectError> {
-        let ebpf = EbpfLoader::new()
-            .btf(None)
-            .verifier_log_level(VerifierLogLevel::DISABLE)
-            .override_global("SETTINGS", &Shared(*settings), true)
-            .load(OBJECT)
-            .map_err(Box::new)?;
-        Ok(Self {
-            ebpf,
-            attached: Vec::new(),
-        })
+        Unloaded::read()?.create(settings)
     }
 
-    /// Loads every program of the table, two threads at a time: the verifier takes most of the start.
-    pub fn load_programs(&mut self, btf: &Btf) -> Result<(), ObjectError> {
-        let mut programs: Vec<(&'static ProbeRow, &mut Program)> = Vec::new();
-        for (name, program) in self.ebpf.programs_mut() {
-            if let Some(row) = PROBES.iter().find(|row| row.btf_program == name) {
-                programs.push((row, program));
+    /// The programs, to load what is not of the table.
+    pub(super) fn programs(&self) -> &Arc<Programs> {
+        &self.programs
+    }
+
+    /// Loads every program of the table on every processor, while this thread does something else first: the
+    /// verifier takes most of the start. Programs in `perhaps` are loaded, too, if they are wanted by then; what
+    /// comes of them shows when they are used.
+    ///
+    /// # Errors
+    /// The kernel refuses a program of the table in both its forms.
+    pub fn load_programs<T>(
+        &mut self,
+        types: &TracepointTypes,
+        (perhaps, wanted): (Vec<Job>, &AtomicBool),
+        meanwhile: impl FnOnce(&mut Self) -> T,
+    ) -> Result<T, ObjectError> {
+        let programs = Arc::clone(&self.programs);
+        let mut jobs: Vec<Job> = PERF_EVENTS
+            .iter()
+            .map(|name| (*name, Form::PerfEvent))
+            .collect();
+        for row in &PROBES {
+            if let Some(id) = types.get(row.tracepoint) {
+                jobs.push((row.btf_program, Form::TracepointBtf(*id)));
             }
         }
-        let mut refused: Vec<&'static ProbeRow> = Vec::new();
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = programs
-                .into_iter()
-                .map(|(row, program)| (row, scope.spawn(move || load_btf(row, program, btf))))
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let queue = programs.queue(jobs, perhaps, wanted);
+        let (answer, loaded) = std::thread::scope(|scope| {
+            let workers: Vec<_> = (1..workers.min(PROBES.len()))
+                .map(|_| scope.spawn(|| programs.work(&queue)))
                 .collect();
-            for (row, worker) in workers {
-                if !matches!(worker.join(), Ok(Ok(()))) {
-                    refused.push(row);
-                }
+            let answer = meanwhile(self);
+            let mut loaded = programs.work(&queue);
+            for worker in workers {
+                loaded.extend(worker.join().unwrap_or_default());
             }
+            (answer, loaded)
         });
-        refused.into_iter().try_for_each(|row| self.load_raw(row))
+        self.keep(loaded)?;
+        Ok(answer)
     }
 
-    /// The fallback: the same body as a raw tracepoint.
-    fn load_raw(&mut self, row: &'static ProbeRow) -> Result<(), ObjectError> {
-        let program: &mut RawTracePoint = self.program(row.raw_program)?;
-        program.load().map_err(|why| refused(row.raw_program, &why))
+    /// Keeps what was loaded. A program of the table that was not is loaded in its other form.
+    fn keep(&mut self, loaded: Vec<Loaded>) -> Result<(), ObjectError> {
+        for (name, loaded) in loaded {
+            if let Ok(program) = loaded {
+                self.loaded.insert(name, program);
+            }
+        }
+        for row in &PROBES {
+            if !self.loaded.contains_key(row.btf_program) {
+                self.descriptor(row.raw_program, Form::RawTracepoint)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The descriptor of a program, which is loaded if it is not yet.
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
+    pub(super) fn descriptor(
+        &mut self,
+        name: &'static str,
+        form: Form,
+    ) -> Result<RawFd, ObjectError> {
+        if let Some(known) = self.loaded.get(name) {
+            return Ok(known.as_raw_fd());
+        }
+        let loaded = self.programs.load(name, form);
+        let loaded = loaded.map_err(|why| ObjectError::Program { name, why })?;
+        let descriptor = loaded.as_raw_fd();
+        self.loaded.insert(name, loaded);
+        Ok(descriptor)
+    }
+
+    /// A descriptor of a program that is loaded already.
+    pub(super) fn loaded(&self, name: &str) -> Option<OwnedFd> {
+        self.loaded.get(name)?.try_clone().ok()
     }
 
     /// Attaches every probe of the table, in its order.
+    ///
+    /// # Errors
+    /// The kernel refuses one.
     pub fn attach(&mut self) -> Result<(), ObjectError> {
         for row in &PROBES {
             let kind = self.attach_row(row)?;
@@ -121,55 +183,50 @@ impl Object {
     }
 
     fn attach_row(&mut self, row: &'static ProbeRow) -> Result<&'static str, ObjectError> {
-        let program: &mut BtfTracePoint = self.program(row.btf_program)?;
-        if program.fd().is_ok() {
-            program
-                .attach()
-                .map_err(|why| refused(row.btf_program, &why))?;
-            return Ok("tp_btf");
-        }
-        let program: &mut RawTracePoint = self.program(row.raw_program)?;
-        program
-            .attach(row.tracepoint)
-            .map_err(|why| refused(row.raw_program, &why))?;
-        Ok("raw_tp")
+        let (kind, name) = if self.loaded.contains_key(row.btf_program) {
+            ("tp_btf", row.btf_program)
+        } else {
+            ("raw_tp", row.raw_program)
+        };
+        let program = self.descriptor(name, Form::RawTracepoint)?;
+        let tracepoint = CString::new(row.tracepoint).unwrap_or_default();
+        let attr = bpf_call::RawTracepointAttr {
+            name: if name == row.btf_program {
+                0
+            } else {
+                tracepoint.as_ptr() as u64
+            },
+            program: program.unsigned_abs(),
+            reserved: 0,
+        };
+        // SAFETY: the name lives until the end of this function.
+        let link = unsafe { bpf_call::descriptor(Command::RawTracepointOpen, &attr) }
+            .map_err(|why| ObjectError::Attach { name, why })?;
+        self.links.push(link);
+        Ok(kind)
     }
 
     /// Detaches every probe. The maps and their counts stay.
     pub fn detach(&mut self) {
-        for row in &PROBES {
-            if let Ok(program) = self.program::<BtfTracePoint>(row.btf_program) {
-                let _not_loaded = program.unload();
-            }
-            if let Ok(program) = self.program::<RawTracePoint>(row.raw_program) {
-                let _not_loaded = program.unload();
-            }
-        }
+        self.links.clear();
     }
 
-    /// A program by name and type.
-    pub(super) fn program<'a, P>(&'a mut self, name: &'static str) -> Result<&'a mut P, ObjectError>
-    where
-        &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-    {
-        let missing = || ObjectError::Program {
-            name,
-            why: "not in the object".into(),
-        };
-        let program = self.ebpf.program_mut(name).ok_or_else(missing)?;
-        program.try_into().map_err(|why| refused(name, &why))
-    }
-
-    /// Nanoseconds and runs of every program, when kernel.bpf_stats_enabled is on.
+    /// Nanoseconds and runs of every program, when kernel.bpf_stats_enabled is on (proc_pid_fdinfo(5)).
     pub fn run_times(&self) -> Vec<(String, u64, u64)> {
-        self.ebpf
-            .programs()
-            .filter_map(|(name, program)| {
-                let info = program.info().ok()?;
-                let nanoseconds = u64::try_from(info.run_time().as_nanos()).ok()?;
-                Some((name.to_owned(), nanoseconds, info.run_count()))
-            })
-            .collect()
+        let figures = |(name, program): (&&'static str, &OwnedFd)| {
+            let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
+            let text = std::fs::read_to_string(path).ok()?;
+            let figure = |key: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(key));
+                line?.trim().parse().ok()
+            };
+            Some((
+                (*name).to_owned(),
+                figure("run_time_ns:")?,
+                figure("run_cnt:")?,
+            ))
+        };
+        self.loaded.iter().filter_map(figures).collect()
     }
 
     /// What was attached, for the trace's header.
@@ -177,16 +234,11 @@ impl Object {
         &self.attached
     }
 
-    /// The maps by name; the ring is gone once taken.
-    pub(super) fn maps(&self) -> impl Iterator<Item = (&str, &aya::maps::Map)> {
-        self.ebpf.maps()
-    }
-
     /// The event ring; taken once.
     pub fn take_ring(&mut self) -> Result<RingBuf<MapData>, ObjectError> {
         let map = self
-            .ebpf
-            .take_map("EVENTS")
+            .maps
+            .remove("EVENTS")
             .ok_or(ObjectError::Map("EVENTS"))?;
         RingBuf::try_from(map).map_err(|why| ObjectError::MapAccess {
             name: "EVENTS",
@@ -229,12 +281,27 @@ impl Object {
         processes.insert(tgid, Shared(process), 0).map_err(access)
     }
 
+    /// Whether every process that is followed has ended: nothing is counted any more. False when in doubt.
+    pub fn all_ended(&self) -> bool {
+        /// Of more, those who look for them one by one tell.
+        const FEW: usize = 64;
+        let Some(Ok(processes)) = self.maps.get("PROCESSES").map(HashMap::try_from) else {
+            return false;
+        };
+        let processes: HashMap<_, u32, Shared<Process>> = processes;
+        let mut left = FEW;
+        processes.iter().all(|entry| {
+            left = left.saturating_sub(1);
+            left > 0 && entry.is_ok_and(|(_, process)| process.0.exited != 0)
+        })
+    }
+
     /// Forgets processes that have ended and everything that was told apart by group or stack so far: what
     /// comes next is as if nothing had been recorded. The counters stay.
     pub fn forget(&mut self, processes: &[u32]) -> Result<(), ObjectError> {
         let access = |name| move |why| ObjectError::MapAccess { name, why };
         let name = "PROCESSES";
-        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let map = self.maps.get_mut(name).ok_or(ObjectError::Map(name))?;
         let mut known: HashMap<_, u32, Shared<Process>> =
             HashMap::try_from(map).map_err(access(name))?;
         for tgid in processes {
@@ -248,7 +315,7 @@ impl Object {
     /// Empties a map with 64-bit keys.
     fn clear<V: aya::Pod>(&mut self, name: &'static str) -> Result<(), ObjectError> {
         let access = |why| ObjectError::MapAccess { name, why };
-        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let map = self.maps.get_mut(name).ok_or(ObjectError::Map(name))?;
         let mut map: HashMap<_, u64, V> = HashMap::try_from(map).map_err(access)?;
         let keys: Vec<_> = map.keys().collect::<Result<_, _>>().map_err(access)?;
         for key in keys {
@@ -262,55 +329,26 @@ impl Object {
     pub fn set_page_tables(&mut self, tables: &PageTables) -> Result<(), ObjectError> {
         let name = "PAGE_TABLES";
         let access = |why| ObjectError::MapAccess { name, why };
-        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let map = self.maps.get_mut(name).ok_or(ObjectError::Map(name))?;
         let mut array: Array<_, Shared<PageTables>> = Array::try_from(map).map_err(access)?;
         array.set(0, Shared(*tables), 0).map_err(access)
     }
 
-    pub(super) fn map_mut(
-        &mut self,
-        name: &'static str,
-    ) -> Result<&mut aya::maps::Map, ObjectError> {
-        self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))
+    pub(super) fn map_mut(&mut self, name: &'static str) -> Result<&mut Map, ObjectError> {
+        self.maps.get_mut(name).ok_or(ObjectError::Map(name))
     }
 
-    pub(super) fn map(&self, name: &'static str) -> Result<&aya::maps::Map, ObjectError> {
-        self.ebpf.map(name).ok_or(ObjectError::Map(name))
+    pub(super) fn map(&self, name: &'static str) -> Result<&Map, ObjectError> {
+        self.maps.get(name).ok_or(ObjectError::Map(name))
     }
 
     pub(super) fn calibration_map(
         &mut self,
     ) -> Result<Array<&mut MapData, Shared<Calibrate>>, ObjectError> {
         let name = "CALIBRATE";
-        let map = self.ebpf.map_mut(name).ok_or(ObjectError::Map(name))?;
+        let map = self.maps.get_mut(name).ok_or(ObjectError::Map(name))?;
         Array::try_from(map).map_err(|why| ObjectError::MapAccess { name, why })
     }
-}
-
-fn load_btf(row: &ProbeRow, program: &mut Program, btf: &Btf) -> Result<(), ProgramError> {
-    let program: &mut BtfTracePoint = program.try_into()?;
-    program.load(row.tracepoint, btf)
-}
-
-/// The last line of the verifier's log says why; the whole log would hide it.
-fn refused(name: &'static str, why: &ProgramError) -> ObjectError {
-    let why = match why {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => {
-            let log = verifier_log.to_string();
-            let last = log
-                .lines()
-                .rev()
-                .find(|line| !line.trim().is_empty())
-                .unwrap_or("")
-                .to_owned();
-            format!("{io_error} {last}")
-        }
-        other => other.to_string(),
-    };
-    ObjectError::Program { name, why }
 }
 
 /// Whether the kernel's type information is there at all.

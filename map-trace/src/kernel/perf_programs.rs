@@ -4,16 +4,15 @@
 //! children, so that nothing else on the machine pays for them.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::Array;
-use aya::programs::PerfEvent;
 use map_trace_common::range::{LAST, Range};
 use perf_event::events::{Breakpoint, Event, Software};
 use perf_event::{Builder, Counter};
 
 use super::counters::Inherit;
 use super::object::{Object, ObjectError, Shared};
+use super::programs::Form;
 
 /// One minor fault in this many is measured: a prime, so that no pattern of a loop stays in step with it.
 pub const MINOR_PERIOD: u64 = 61;
@@ -44,6 +43,17 @@ pub struct Target {
     pub at_exec: bool,
 }
 
+/// The kernel's switch for perf events of tasks, on for as long as this lives.
+pub struct Awake(#[expect(dead_code, reason = "held open")] Counter);
+
+/// Switches perf events of tasks on, for which the first to open one waits ten milliseconds (kernel/events/core.c,
+/// `account_event`). None when it cannot be done: the next to open one will say why.
+pub fn wake() -> Option<Awake> {
+    let mut builder = Builder::new(Software::DUMMY);
+    builder.observe_self().any_cpu();
+    builder.build().ok().map(Awake)
+}
+
 /// Open events; closing them detaches the programs.
 #[derive(Default)]
 pub struct PerfPrograms(Vec<Counter>);
@@ -63,7 +73,7 @@ impl PerfPrograms {
             ("fault_end", Software::PAGE_FAULTS_MIN, MINOR_PERIOD),
             ("fault_end_major", Software::PAGE_FAULTS_MAJ, 1),
         ] {
-            let program = program(object, name)?;
+            let program = object.descriptor(name, Form::PerfEvent)?;
             let mut builder = builder(event, target, what)?;
             builder.sample_period(period);
             self.open(&builder, program, what)?;
@@ -82,7 +92,7 @@ impl PerfPrograms {
         hertz: u32,
     ) -> Result<(), PerfProgramError> {
         let what = "timer samples";
-        let program = program(object, "sample")?;
+        let program = object.descriptor("sample", Form::PerfEvent)?;
         let mut builder = builder(Software::CPU_CLOCK, target, what)?;
         // cpu-clock counts nanoseconds.
         builder.sample_period(1_000_000_000 / u64::from(hertz.max(1)));
@@ -101,7 +111,7 @@ impl PerfPrograms {
         length: u64,
     ) -> Result<(), PerfProgramError> {
         let what = "a watchpoint";
-        let program = program(object, "watch")?;
+        let program = object.descriptor("watch", Form::PerfEvent)?;
         let mut builder = builder(Breakpoint::write(address, length), target, what)?;
         builder
             .sample_period(1)
@@ -147,19 +157,6 @@ fn builder<'a>(
         .enable_on_exec(target.at_exec)
         .enabled(!target.at_exec);
     Ok(builder)
-}
-
-/// The descriptor of a perf-event program, loaded when it is not yet.
-fn program(object: &mut Object, name: &'static str) -> Result<i32, PerfProgramError> {
-    let program: &mut PerfEvent = object.program(name)?;
-    let refused = |why: aya::programs::ProgramError| ObjectError::Program {
-        name,
-        why: why.to_string(),
-    };
-    if program.fd().is_err() {
-        program.load().map_err(refused)?;
-    }
-    Ok(program.fd().map_err(refused)?.as_fd().as_raw_fd())
 }
 
 /// Tells the sampler which ranges to read, and how many entries at a tick (0: as many as it can).

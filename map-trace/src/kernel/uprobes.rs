@@ -6,12 +6,15 @@
 //! program on them asks whether the process is followed.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 
-use aya::maps::{Array, HashMap, Map};
+use aya::maps::{Array, HashMap};
 use map_trace_common::census::{CensusPlace, MAX_CENSUS_PLACES};
 use map_trace_common::place::{Goroutines, MAX_BINARIES, MAX_PLACES, Place};
 use map_trace_common::process::Process;
@@ -19,15 +22,15 @@ use map_trace_common::process::Process;
 use super::bpf_call::{self, Command};
 use super::object::{Object, ObjectError, Shared};
 use super::perf_uprobe::PerfUprobe;
-use super::uprobe_program::{UPROBE_MULTI, UprobeProgram, UprobeProgramError};
+use super::programs::{Form, ProgramError, Programs, UPROBE_MULTI};
 
 /// Why probes could not be put into a file.
 #[derive(Debug, thiserror::Error)]
 pub enum UprobeError {
     #[error("{0}")]
     Object(#[from] ObjectError),
-    #[error("{0}")]
-    Program(#[from] UprobeProgramError),
+    #[error("the uprobe program was refused: {0}")]
+    Program(#[from] ProgramError),
     #[error("cannot open {name}: {source}")]
     Open { name: String, source: io::Error },
     #[error("the kernel refused {count} uprobes: {source}")]
@@ -64,7 +67,8 @@ enum Held {
 
 /// A program and its loaded forms.
 struct Loaded {
-    source: UprobeProgram,
+    name: &'static str,
+    programs: Arc<Programs>,
     /// For `uprobe_multi` links, once one is needed; never when this kernel has none.
     multi: Option<OwnedFd>,
     /// For perf events, once one is needed.
@@ -75,11 +79,11 @@ struct Loaded {
 pub struct Uprobes {
     structure: Loaded,
     /// What only counts, once it is asked for.
-    census: Option<Loaded>,
-    /// Of the object, for what is linked later: some of them are handed out.
-    maps: Vec<(String, OwnedFd)>,
+    census: Loaded,
     /// By the index of their first place.
     held: Vec<(u32, Held)>,
+    /// Begun, and not asked for yet.
+    begun: Option<Begun>,
     places: u32,
     census_places: u32,
     binaries: u32,
@@ -100,20 +104,17 @@ pub struct Counted {
 }
 
 impl Uprobes {
-    /// Links the program; loads nothing yet.
-    ///
-    /// # Errors
-    /// The object does not hold together.
-    pub fn prepare(object: &Object) -> Result<Self, UprobeError> {
-        Ok(Self {
-            structure: Loaded::prepare("structure", descriptors(object)?)?,
-            census: None,
-            maps: descriptors(object)?,
+    /// Loads nothing that is not loaded.
+    pub fn prepare(object: &Object) -> Self {
+        Self {
+            structure: Loaded::of("structure", object),
+            census: Loaded::of("census", object),
             held: Vec::new(),
+            begun: None,
             places: 0,
             census_places: 0,
             binaries: 0,
-        })
+        }
     }
 
     /// Tells the programs of a binary; its index.
@@ -128,6 +129,12 @@ impl Uprobes {
         set(object, "BINARIES", index, layout)?;
         self.binaries += 1;
         Ok(index)
+    }
+
+    /// Begins to put probes into a file, which the kernel takes ten milliseconds for. [`Self::attach`] to the same
+    /// places is then soon done; until then a hit does nothing, as long as nobody who runs the file is followed.
+    pub fn begin(&mut self, file: &Path, offsets: Vec<u64>) {
+        self.begun = self.structure.begin(file, offsets, self.places);
     }
 
     /// Puts probes into a file; the index of the first place, the others follow.
@@ -149,8 +156,12 @@ impl Uprobes {
             set(object, "PLACES", index, one.place)?;
         }
         let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
-        self.held
-            .push((first, self.structure.attach(file, &offsets, first)?));
+        let begun = self.begun.take_if(|begun| begun.is(file, &offsets, first));
+        let held = match begun.and_then(Begun::end) {
+            Some(held) => held,
+            None => self.structure.attach(file, &offsets, first)?,
+        };
+        self.held.push((first, held));
         self.places += count;
         Ok(first)
     }
@@ -177,16 +188,9 @@ impl Uprobes {
             set(object, "CENSUS", index, one.place)?;
         }
         let offsets: Vec<u64> = wanted.iter().map(|one| one.file_offset).collect();
-        let census = match &mut self.census {
-            Some(census) => census,
-            none => {
-                let maps = std::mem::take(&mut self.maps);
-                none.insert(Loaded::prepare("census", maps)?)
-            }
-        };
         // No place of [`Self::release`] is one of these.
         self.held
-            .push((u32::MAX, census.attach(file, &offsets, first)?));
+            .push((u32::MAX, self.census.attach(file, &offsets, first)?));
         self.census_places += count;
         Ok(())
     }
@@ -206,12 +210,13 @@ impl Uprobes {
 }
 
 impl Loaded {
-    fn prepare(program: &str, maps: Vec<(String, OwnedFd)>) -> Result<Self, UprobeError> {
-        Ok(Self {
-            source: UprobeProgram::link(super::object::bytes(), program, maps)?,
-            multi: None,
+    fn of(name: &'static str, object: &Object) -> Self {
+        Self {
+            name,
+            programs: Arc::clone(object.programs()),
+            multi: object.loaded(name),
             single: None,
-        })
+        }
     }
 
     /// Attaches to places of a file; their cookies count from `first`.
@@ -226,7 +231,7 @@ impl Loaded {
             Ok(link) => Ok(Held::Link { _link: link }),
             Err(
                 UprobeError::Attach { source, .. }
-                | UprobeError::Program(UprobeProgramError::Refused { why: source, .. }),
+                | UprobeError::Program(ProgramError::Refused { why: source, .. }),
             ) if lacks_multi(&source) => Ok(Held::Events(self.events(&path, offsets, first)?)),
             Err(why) => Err(why),
         }
@@ -234,26 +239,30 @@ impl Loaded {
 
     fn link(&mut self, path: &str, offsets: &[u64], first: u32) -> Result<OwnedFd, UprobeError> {
         if self.multi.is_none() {
-            self.multi = Some(self.source.load(UPROBE_MULTI)?);
+            self.multi = Some(self.programs.load(self.name, Form::UprobeMulti)?);
         }
         let program = self.multi.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let path = CString::new(path).unwrap_or_default();
-        let cookies: Vec<u64> = (u64::from(first)..).take(offsets.len()).collect();
-        let attr = LinkAttr {
-            program: program.cast_unsigned(),
-            attach_type: UPROBE_MULTI,
-            path: path.as_ptr() as u64,
-            offsets: offsets.as_ptr() as u64,
-            cookies: cookies.as_ptr() as u64,
-            count: offsets.len() as u32,
-            ..LinkAttr::default()
-        };
-        // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
-        unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }.map_err(|source| {
-            UprobeError::Attach {
-                count: offsets.len(),
-                source,
-            }
+        link(program, path, offsets, first).map_err(|source| UprobeError::Attach {
+            count: offsets.len(),
+            source,
+        })
+    }
+
+    /// Links in a thread of its own; none when that cannot be done.
+    fn begin(&mut self, file: &Path, offsets: Vec<u64>, first: u32) -> Option<Begun> {
+        let program = self.multi.as_ref()?.try_clone().ok()?;
+        let opened = File::open(file).ok()?;
+        let of = identity(&opened.metadata().ok()?);
+        let wanted = offsets.clone();
+        let linking = Builder::new().spawn(move || {
+            let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
+            link(program.as_raw_fd(), &path, &wanted, first)
+        });
+        Some(Begun {
+            of,
+            offsets,
+            first,
+            linking: linking.ok()?,
         })
     }
 
@@ -264,7 +273,7 @@ impl Loaded {
         first: u32,
     ) -> Result<Vec<PerfUprobe>, UprobeError> {
         if self.single.is_none() {
-            self.single = Some(self.source.load(0)?);
+            self.single = Some(self.programs.load(self.name, Form::Uprobe)?);
         }
         let program = self.single.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let places: Vec<(u64, u64)> = offsets.iter().copied().zip(u64::from(first)..).collect();
@@ -273,6 +282,50 @@ impl Loaded {
             source,
         })
     }
+}
+
+/// A link that is being made.
+struct Begun {
+    /// Device and inode of the file.
+    of: (u64, u64),
+    offsets: Vec<u64>,
+    first: u32,
+    linking: JoinHandle<io::Result<OwnedFd>>,
+}
+
+impl Begun {
+    /// It is to these places of this file.
+    fn is(&self, file: &Path, offsets: &[u64], first: u32) -> bool {
+        let same = std::fs::metadata(file).is_ok_and(|found| identity(&found) == self.of);
+        same && self.first == first && self.offsets == offsets
+    }
+
+    /// Waits for it; none when the kernel refused, which it will say again.
+    fn end(self) -> Option<Held> {
+        let link = self.linking.join().ok()?.ok()?;
+        Some(Held::Link { _link: link })
+    }
+}
+
+fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// One `uprobe_multi` link to all places of a file; their cookies count from `first`.
+fn link(program: RawFd, path: &str, offsets: &[u64], first: u32) -> io::Result<OwnedFd> {
+    let path = CString::new(path).unwrap_or_default();
+    let cookies: Vec<u64> = (u64::from(first)..).take(offsets.len()).collect();
+    let attr = LinkAttr {
+        program: program.cast_unsigned(),
+        attach_type: UPROBE_MULTI,
+        path: path.as_ptr() as u64,
+        offsets: offsets.as_ptr() as u64,
+        cookies: cookies.as_ptr() as u64,
+        count: offsets.len() as u32,
+        ..LinkAttr::default()
+    };
+    // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
+    unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }
 }
 
 /// Detaches everything.
@@ -329,29 +382,6 @@ fn set<T: Copy + 'static>(
     let access = |why| ObjectError::MapAccess { name, why };
     let mut map: Array<_, Shared<T>> = Array::try_from(object.map_mut(name)?).map_err(access)?;
     map.set(index, Shared(value), 0).map_err(access)
-}
-
-/// The object's maps by name, their descriptors duplicated.
-fn descriptors(object: &Object) -> Result<Vec<(String, OwnedFd)>, UprobeError> {
-    use std::os::fd::AsFd;
-    let mut found = Vec::new();
-    for (name, map) in object.maps() {
-        let data = match map {
-            Map::Array(data)
-            | Map::PerCpuArray(data)
-            | Map::HashMap(data)
-            | Map::LruHashMap(data)
-            | Map::RingBuf(data) => data,
-            _ => continue,
-        };
-        let descriptor = data.fd().as_fd().try_clone_to_owned();
-        let descriptor = descriptor.map_err(|source| UprobeError::Open {
-            name: name.to_owned(),
-            source,
-        })?;
-        found.push((name.to_owned(), descriptor));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! The kernel half of a session: programs loaded with the running kernel's offsets, calibrated, attached.
 
+use std::thread::Builder;
+
 use map_trace_common::page_tables::PageTables;
 use map_trace_common::settings::{NO_OFFSET, Settings};
 
 use super::census::Census;
+use super::probes::{Ahead, Probes};
 use super::settings::Level;
-use super::structure::Probes;
 use crate::error::{Error, Result};
 use crate::kernel::btf::Btf;
-use crate::kernel::object::{self, Object, ObjectError};
+use crate::kernel::object::{self, Object, ObjectError, TracepointTypes, Unloaded};
+use crate::kernel::perf_programs::{self, Awake};
+use crate::kernel::programs::Form;
 use crate::kernel::ring::Ring;
 use crate::kernel::totals::Totals;
-use crate::kernel::{calibrate, offsets, tracepoint_args};
+use crate::kernel::{calibrate, kfunc, offsets, tracepoint_args};
 use crate::model::header::{Calibration, Host};
 use crate::model::pte::PteContext;
 
@@ -26,6 +30,7 @@ pub struct Instrument {
     pub probes: Probes,
     pub calibration: Calibration,
     tables: Option<PageTables>,
+    _awake: Option<Awake>,
 }
 
 /// What of a session the programs must know.
@@ -44,25 +49,34 @@ impl Instrument {
     ///
     /// # Errors
     /// 125 with what the kernel lacks.
-    pub fn prepare(wishes: Wishes, host: &Host) -> Result<Self> {
+    pub fn prepare(wishes: Wishes, host: &Host, ahead: Option<Ahead>) -> Result<Self> {
         if !object::has_btf() {
             let why = "this kernel has no type information (/sys/kernel/btf/vmlinux is missing)";
             return Err(Error::failed("cannot trace", why).fix(FIX_BTF));
         }
-        // Two readers of the same 5 MB: ours for offsets, aya's for loading; side by side.
-        let (loaded, btf) = std::thread::scope(|scope| {
-            let btf = scope.spawn(object::kernel_btf);
-            (load(wishes, host), btf.join())
+        let awake = Builder::new().spawn(perf_programs::wake);
+        let (unloaded, known) = std::thread::scope(|scope| {
+            let known = scope.spawn(|| kernel(wishes));
+            (Unloaded::read(), known.join())
         });
-        let btf = match btf {
-            Ok(Ok(btf)) => btf,
-            Ok(Err(why)) => return Err(refused(&why)),
-            Err(_) => return Err(Error::failed("cannot trace", "reading kernel types failed")),
+        let Ok(known) = known else {
+            return Err(Error::failed("cannot trace", "reading kernel types failed"));
         };
-        let (mut object, calibration, tables) = loaded?;
-        object.load_programs(&btf).map_err(|why| refused(&why))?;
+        let (settings, types) = known?;
+        let mut object = unloaded
+            .and_then(|unloaded| unloaded.create(&settings))
+            .map_err(|why| refused(&why))?;
+        let mut perhaps = vec![("structure", Form::UprobeMulti)];
+        if wishes.pte != Level::Off {
+            perhaps.push(("sample", Form::PerfEvent));
+        }
+        let go = ahead.as_ref().map(Ahead::go).unwrap_or_default();
+        let (calibration, tables) = object
+            .load_programs(&types, (perhaps, &go), |object| calibrated(object, host))
+            .map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
-        let probes = Probes::prepare(&object, Census::new(wishes.census, wishes.pte));
+        let mut probes = Probes::prepare(&object, Census::new(wishes.census, wishes.pte));
+        probes.begin(ahead);
         let ring = Ring::new(object.take_ring().map_err(|why| refused(&why))?);
         Ok(Self {
             object,
@@ -70,6 +84,7 @@ impl Instrument {
             probes,
             calibration,
             tables,
+            _awake: awake.ok().and_then(|awake| awake.join().ok()).flatten(),
         })
     }
 
@@ -121,20 +136,14 @@ impl Instrument {
     }
 }
 
-/// Creates the maps and calibrates: all that needs no types in aya's form.
-fn load(wishes: Wishes, host: &Host) -> Result<(Object, Calibration, Option<PageTables>)> {
-    let mut object = Object::load(&settings(wishes)?).map_err(|why| refused(&why))?;
-    let (calibration, tables) = calibrated(&mut object, host);
-    Ok((object, calibration, tables))
-}
-
-/// Settings with every offset of the running kernel; refuses a kernel whose structures are not as the
-/// programs assume.
-fn settings(wishes: Wishes) -> Result<Settings> {
+/// Settings with every offset of the running kernel, and what programs attach to; refuses a kernel whose
+/// structures are not as the programs assume.
+fn kernel(wishes: Wishes) -> Result<(Settings, TracepointTypes)> {
     let btf = Btf::running()
         .map_err(|why| Error::failed("cannot read the kernel's types", why).fix(FIX_BTF))?;
     let mut settings = Settings::UNKNOWN;
     let problems = offsets::fill(&btf, &mut settings);
+    kfunc::find(&btf, &mut settings);
     if settings.task_mm == NO_OFFSET
         || settings.task_tgid == NO_OFFSET
         || settings.task_pid == NO_OFFSET
@@ -153,7 +162,7 @@ fn settings(wishes: Wishes) -> Result<Settings> {
     settings.detail = wishes.detail.max(1);
     settings.follow_forks = u32::from(wishes.follow_forks);
     settings.stop_at_exec = u32::from(wishes.stop_at_exec);
-    Ok(settings)
+    Ok((settings, object::tracepoint_types(&btf)))
 }
 
 /// Calibrates and switches the walk on; without success everything else still works.

@@ -14,6 +14,7 @@ use super::controls::Proven;
 use super::duty::Duty;
 use super::instrument::Instrument;
 use super::pipeline::Pipeline;
+use super::probes::Detaching;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
 use super::reread::Reread;
@@ -135,6 +136,8 @@ struct Session<'a> {
     /// Counting of operations by duty cycle.
     duty: Option<Duty>,
     pipeline: Pipeline,
+    /// Probes in programs that are being taken off already.
+    detaching: Option<Detaching>,
     progress: Progress,
     /// The program, when it is our child.
     pid: Option<u32>,

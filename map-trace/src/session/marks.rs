@@ -5,7 +5,8 @@ use std::path::Path;
 use map_trace_common::place::{Goroutines, Place, flag};
 use map_trace_common::record::kind;
 
-use super::structure::{Probes, Structure};
+use super::probes::Probes;
+use super::structure::Structure;
 use crate::binary::Binary;
 use crate::error::{Error, Result};
 use crate::kernel::object::Object;

@@ -1,5 +1,6 @@
 //! What a recording leaves for the command line to print.
 
+use super::probes::Detaching;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::model::summary::Summary;
@@ -17,6 +18,8 @@ pub struct RunOutcome {
     /// Something failed on the way that the recording survived, such as a full disk; the exit status is its
     /// code, not the program's.
     pub problem: Option<Error>,
+    /// The last probes that are being taken off: who drops it waits for them. Until then there is time to print.
+    pub detaching: Detaching,
 }
 
 /// How the program ended, as wait(2) tells it.

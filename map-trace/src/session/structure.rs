@@ -1,32 +1,19 @@
-//! Probes in Go programs and what they tell: which files are probed, what their places mean, which maps there
-//! are.
+//! What the records of probes in Go programs mean, and which maps have become known through them.
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
 
-use map_trace_common::place::Goroutines;
 use map_trace_common::record::MapOperationRecord;
 
-use super::census::{Bounds, Census};
-use super::entries::Entries;
+use super::census::Bounds;
 use crate::binary::Binary;
 use crate::claim::AfterOperations;
-use crate::kernel::object::Object;
-use crate::kernel::totals::kind_word;
-use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
 use crate::maps::registry::{Fact, Registry, Shape};
-use crate::maps::structure::{self, Plan, Role};
-use crate::model::header::Probe;
+use crate::maps::structure::Role;
 use crate::space::{Place, Spaces};
 
 /// Names of map types remembered.
 const MAX_NAMES: usize = 1 << 14;
-/// Files looked at: beyond it new ones are not probed.
-const MAX_FILES: usize = 256;
 
 /// A probed program.
 struct Program {
@@ -74,6 +61,23 @@ pub struct Told {
 }
 
 impl Structure {
+    /// Takes in a program that is probed; its places follow those known before, in the order of their roles.
+    pub fn add(
+        &mut self,
+        identity: (u64, u64),
+        binary: Binary,
+        shape: Shape,
+        roles: impl Iterator<Item = Role>,
+    ) {
+        let program = self.programs.len();
+        self.programs.push(Program {
+            identity,
+            binary: Arc::new(binary),
+            shape,
+        });
+        self.places.extend(roles.map(|role| (program, role)));
+    }
+
     /// What a record says; none for a place nobody asked for.
     pub fn read(&self, record: &MapOperationRecord) -> Option<Told> {
         let place = usize::try_from(record.place).ok()?;
@@ -182,288 +186,5 @@ fn svma(binary: &Binary, address: u64, place: &Place) -> Option<u64> {
         // The replay has holes; a program that is not position-independent lies where it says.
         None if !binary.facts().pie => Some(address),
         None => None,
-    }
-}
-
-/// A file that was looked at.
-struct Looked {
-    identity: (u64, u64),
-    /// Its index for the programs in the kernel, when it is probed.
-    binary: Option<u32>,
-}
-
-/// A Go program that was read, and where it is to be probed.
-type Planned = (Binary, Result<Plan, String>);
-
-/// Reads a program's file; none when it is not of Go.
-fn read(path: &Path) -> Option<Planned> {
-    let binary = Binary::open(path).ok()?;
-    binary.facts().go_version.as_ref()?;
-    let plan = structure::plan(&binary);
-    Some((binary, plan))
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
-}
-
-/// A file that is read while the kernel is still being made ready: both take tens of milliseconds.
-pub struct Ahead {
-    identity: (u64, u64),
-    reading: JoinHandle<Option<Planned>>,
-}
-
-impl Ahead {
-    /// Begins to read; none when the file is not there or no thread can be had.
-    pub fn begin(path: &Path) -> Option<Self> {
-        let identity = identity(path)?;
-        let path = path.to_owned();
-        let reading = Builder::new().spawn(move || read(&path)).ok()?;
-        Some(Self { identity, reading })
-    }
-}
-
-/// Probes that are being taken off.
-#[derive(Default)]
-pub struct Detaching(Option<JoinHandle<()>>);
-
-impl Detaching {
-    /// Waits until the last of them is off.
-    pub fn wait(self) {
-        if let Some(detaching) = self.0 {
-            let _panicked = detaching.join();
-        }
-    }
-}
-
-/// The kernel's half.
-pub struct Probes {
-    uprobes: Option<Uprobes>,
-    /// The program, read ahead.
-    pub ahead: Option<Ahead>,
-    looked: Vec<Looked>,
-    /// What was attached.
-    pub told: Vec<Probe>,
-    /// What is not known, and why.
-    pub notes: Vec<String>,
-    pub census: Census,
-    pub entries: Entries,
-}
-
-impl Probes {
-    /// Ready to probe; nothing is attached.
-    pub fn prepare(object: &Object, census: Census) -> Self {
-        let (uprobes, notes) = match Uprobes::prepare(object) {
-            Ok(uprobes) => (Some(uprobes), Vec::new()),
-            Err(why) => (None, vec![why.to_string()]),
-        };
-        Self {
-            uprobes,
-            ahead: None,
-            looked: Vec::new(),
-            told: Vec::new(),
-            notes,
-            census,
-            entries: Entries::default(),
-        }
-    }
-
-    /// Probes a file, once; its index, when it is a Go program that can be probed.
-    pub fn file(
-        &mut self,
-        object: &mut Object,
-        path: &Path,
-        structure: &mut Structure,
-    ) -> Option<u32> {
-        let identity = identity(path)?;
-        if let Some(known) = self.looked.iter().find(|known| known.identity == identity) {
-            return known.binary;
-        }
-        if self.looked.len() >= MAX_FILES {
-            return None;
-        }
-        let name = fs::read_link(path).unwrap_or_else(|_| PathBuf::from(path));
-        let binary = match self.try_file(object, (path, identity), &name, structure) {
-            Ok(binary) => binary,
-            Err(why) => {
-                self.notes.push(format!("{}: {why}", name.display()));
-                None
-            }
-        };
-        self.looked.push(Looked { identity, binary });
-        binary
-    }
-
-    fn try_file(
-        &mut self,
-        object: &mut Object,
-        (path, identity): (&Path, (u64, u64)),
-        name: &Path,
-        structure: &mut Structure,
-    ) -> Result<Option<u32>, String> {
-        let Some((binary, plan)) = self.read(path) else {
-            return Ok(None);
-        };
-        let plan = plan?;
-        let shape = Shape::of(plan.implementation, &plan.layouts)
-            .ok_or("the layout of its maps is not known in full")?;
-        let index = self
-            .attach(object, path, &plan)
-            .map_err(|why| why.to_string())?;
-        self.tell(name, &plan);
-        if let Some(uprobes) = &mut self.uprobes {
-            let of = (&binary, &plan.layouts);
-            let counted = self.census.file(uprobes, object, path, name, of);
-            self.told.extend(counted);
-        }
-        structure.bounds.program(&binary);
-        let program = structure.programs.len();
-        structure.programs.push(Program {
-            identity,
-            binary: Arc::new(binary),
-            shape,
-        });
-        structure
-            .places
-            .extend(plan.places.iter().map(|planned| (program, planned.role)));
-        Ok(Some(index))
-    }
-
-    /// What was read ahead, if it is this very file; else reads it.
-    fn read(&mut self, path: &Path) -> Option<Planned> {
-        let same = |ahead: &mut Ahead| Some(ahead.identity) == identity(path);
-        match self.ahead.take_if(same).map(|ahead| ahead.reading.join()) {
-            Some(Ok(planned)) => planned,
-            Some(Err(_)) | None => read(path),
-        }
-    }
-
-    fn attach(
-        &mut self,
-        object: &mut Object,
-        path: &Path,
-        plan: &Plan,
-    ) -> Result<u32, UprobeError> {
-        let Some(uprobes) = &mut self.uprobes else {
-            return Err(UprobeError::Full("none of the files"));
-        };
-        let binary = uprobes.binary(object, plan.goroutines)?;
-        let wanted: Vec<Wanted> = plan
-            .places
-            .iter()
-            .map(|planned| {
-                let mut place = planned.place;
-                place.binary = binary;
-                Wanted {
-                    file_offset: planned.file_offset,
-                    place,
-                }
-            })
-            .collect();
-        uprobes.attach(object, path, &wanted)?;
-        Ok(binary)
-    }
-
-    /// Notes what was attached, for the header.
-    fn tell(&mut self, name: &Path, plan: &Plan) {
-        let means = self.uprobes.as_ref().map_or("uprobe", Uprobes::means);
-        for planned in &plan.places {
-            let counted = planned.place.kind != map_trace_common::record::kind::MAP_STATE;
-            let class = if planned.at.class.is_emulated() {
-                "emulated"
-            } else {
-                "single-stepped"
-            };
-            self.told.push(Probe {
-                name: "structure".to_owned(),
-                attach_point: format!("{means}:{}:{} ({class})", name.display(), planned.name),
-                emits: counted
-                    .then(|| kind_word(planned.place.kind).to_owned())
-                    .into_iter()
-                    .collect(),
-            });
-        }
-        self.notes.extend(
-            plan.notes
-                .iter()
-                .map(|note| format!("{}: {note}", name.display())),
-        );
-    }
-
-    /// Probes what a running process runs and marks it. The path leads to the very file, also when it was
-    /// deleted, replaced, or is of another mount namespace.
-    pub fn process(&mut self, object: &mut Object, tgid: u32, structure: &mut Structure) {
-        let path = PathBuf::from(format!("/proc/{tgid}/exe"));
-        if let Some(binary) = self.file(object, &path, structure)
-            && let Err(why) = uprobes::mark(object, tgid, binary)
-        {
-            self.notes.push(why.to_string());
-        }
-    }
-
-    /// Code of Go that was seen on stacks and is not probed, such as plugins and libraries for C programs: each has
-    /// map functions of its own.
-    pub fn look_for_others(&mut self, seen: &[Arc<Binary>]) {
-        for binary in seen {
-            let probed = |looked: &Looked| {
-                looked.binary.is_some() && Some(looked.identity) == binary.identity()
-            };
-            let facts = binary.facts();
-            // Plugins of Go 1.19 do not say their version.
-            let of_go = facts.go_version.is_some() || facts.go_functions;
-            if of_go && !self.looked.iter().any(probed) {
-                self.census.other(binary.name());
-            }
-        }
-    }
-
-    /// Some program is probed.
-    pub fn any(&self) -> bool {
-        !self.told.is_empty()
-    }
-
-    /// A binary that is no Go program; its index.
-    ///
-    /// # Errors
-    /// There are too many, or no probe can be had at all.
-    pub fn stranger(&mut self, object: &mut Object, none: Goroutines) -> Result<u32, String> {
-        let uprobes = self.uprobes.as_mut().ok_or_else(|| self.notes.join("; "))?;
-        uprobes.binary(object, none).map_err(|why| why.to_string())
-    }
-
-    /// Probes one place; its index.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn one(&mut self, object: &mut Object, path: &Path, wanted: Wanted) -> Result<u32, String> {
-        let uprobes = self.uprobes.as_mut().ok_or_else(|| self.notes.join("; "))?;
-        uprobes
-            .attach(object, path, &[wanted])
-            .map_err(|why| why.to_string())
-    }
-
-    /// Counts entries into the functions of a program that match these globs; what cannot be is noted.
-    pub fn count_entries(&mut self, object: &mut Object, path: &Path, globs: &[String]) {
-        let Some(uprobes) = &mut self.uprobes else {
-            return;
-        };
-        if let Err(why) = self.entries.attach(object, uprobes, path, globs) {
-            self.notes.push(format!("entries are not counted: {why}"));
-        }
-    }
-
-    /// Takes off what was attached from this place on.
-    pub fn release(&mut self, place: u32) {
-        if let Some(uprobes) = &mut self.uprobes {
-            uprobes.release(place);
-        }
-    }
-
-    /// Detaches everything, beside whatever is done meanwhile: the kernel waits for its processors.
-    pub fn detach(&mut self) -> Detaching {
-        let uprobes = self.uprobes.take();
-        // Without a thread they are dropped with the closure, here.
-        Detaching(Builder::new().spawn(move || drop(uprobes)).ok())
     }
 }

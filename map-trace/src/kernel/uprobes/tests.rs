@@ -56,7 +56,7 @@ fn wanted() -> Wanted {
 fn hits_are_counted_by_links_and_by_perf_events_and_end_with_them() {
     for by_events in [false, true] {
         let mut object = object();
-        let mut uprobes = Uprobes::prepare(&object).unwrap();
+        let mut uprobes = Uprobes::prepare(&object);
         if by_events {
             set(&mut object, "PLACES", 0, wanted().place).unwrap();
             let events = uprobes
@@ -82,7 +82,7 @@ fn hits_are_counted_by_links_and_by_perf_events_and_end_with_them() {
 #[test]
 fn many_probes_come_and_go_quickly() {
     let mut object = object();
-    let mut uprobes = Uprobes::prepare(&object).unwrap();
+    let mut uprobes = Uprobes::prepare(&object);
     let many = vec![wanted(); 1];
     let start = Instant::now();
     for _ in 0..30 {
@@ -103,7 +103,7 @@ fn many_probes_come_and_go_quickly() {
 #[test]
 fn more_places_than_there_is_room_for_are_refused() {
     let mut object = object();
-    let mut uprobes = Uprobes::prepare(&object).unwrap();
+    let mut uprobes = Uprobes::prepare(&object);
     let many = vec![wanted(); MAX_PLACES as usize + 1];
     let refused = uprobes.attach(&mut object, Path::new("/proc/self/exe"), &many);
     assert!(matches!(refused, Err(UprobeError::Full(_))));

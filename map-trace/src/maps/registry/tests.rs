@@ -1,6 +1,6 @@
 use map_trace_common::record::{Header as RecordHeader, MapOperationRecord};
 
-use super::facts::Array;
+use super::array::Array;
 use super::*;
 
 const BUCKET: u64 = 144;

@@ -18,6 +18,7 @@ use crate::session::controls::Controls;
 use crate::session::duty::Duty;
 use crate::session::instrument::{Instrument, Wishes};
 use crate::session::pipeline::Pipeline;
+use crate::session::probes::Ahead;
 use crate::session::processes::{Events, Subject};
 use crate::session::progress::Progress;
 use crate::session::recording::Recording;
@@ -25,7 +26,7 @@ use crate::session::reread::Reread;
 use crate::session::sampler::Sampler;
 use crate::session::settings::{Detail, Level, RecordSettings};
 use crate::session::stacks::Stacks;
-use crate::session::structure::{Ahead, Structure};
+use crate::session::structure::Structure;
 use crate::session::{options, watched};
 use crate::target::{stop, wait};
 use crate::trace::TraceFile;
@@ -54,8 +55,7 @@ impl<'a> Session<'a> {
         };
         let controls = Controls::prepare(settings.follow_forks)?;
         let ahead = subject.program().and_then(Ahead::begin);
-        let mut instrument = Instrument::prepare(wishes, &host)?;
-        instrument.probes.ahead = ahead;
+        let mut instrument = Instrument::prepare(wishes, &host, ahead)?;
         let inherit = if settings.follow_forks {
             Inherit::Children
         } else {
@@ -113,6 +113,7 @@ impl<'a> Session<'a> {
             duty: (settings.census == Level::Sample)
                 .then(|| Duty::new(settings.census_budget_ppm, settings.watch.len())),
             pipeline,
+            detaching: None,
             progress,
             pid: subject.child(),
             received: 0,

@@ -21,9 +21,10 @@ impl Session<'_> {
         };
         let census_sample = self.duty.as_mut().and_then(Duty::finish);
         // Detached first: what a program that still runs does now is no longer counted by anyone.
-        let mut detaching = self.instrument.probes.detach();
+        let begun = self.detaching.take();
+        let mut detaching = begun.unwrap_or_else(|| self.instrument.probes.detach());
         if stopped_early.is_some() {
-            std::mem::take(&mut detaching).wait();
+            drop(std::mem::take(&mut detaching));
         }
         self.instrument.object.detach();
         drop(std::mem::take(&mut self.events.programs));
@@ -106,13 +107,13 @@ impl Session<'_> {
             Some(Ok(saved)) => (Some(saved), None),
             Some(Err(why)) => (None, Some(why.into())),
         };
-        detaching.wait();
         Ok(RunOutcome {
             status: status(waited.as_ref()),
             running: self.pid.filter(|_| waited.is_none()),
             summary: recorded.summary,
             saved,
             problem,
+            detaching,
         })
     }
 }

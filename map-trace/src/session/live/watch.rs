@@ -93,6 +93,10 @@ impl Session<'_> {
                     if let (Some(pid), Some(_)) = (self.pid, &ended) {
                         self.pipeline.bury(pid);
                     }
+                    // It takes the kernel longer than telling what is left.
+                    if now && self.instrument.object.all_ended() {
+                        self.detaching = Some(self.instrument.probes.detach());
+                    }
                 }
                 _ = stops.interrupt.recv() => return self.stopped("SIGINT", running, ended).await,
                 _ = stops.terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
