@@ -27,6 +27,7 @@ mod probes;
 mod processes;
 mod progress;
 mod recording;
+mod reread;
 mod runtime;
 mod sampler;
 pub mod settings;

@@ -4,9 +4,12 @@
 //! meets all of them; medians are compared. Nothing fails on a figure unless `--check` asks for it:
 //! figures of a busy machine say little.
 
+mod attach;
 mod census;
+mod inspect;
 mod measure;
 mod storm;
+mod structure;
 mod walls;
 mod watching;
 
@@ -36,6 +39,9 @@ pub struct Options {
     /// Also run perf and strace, where installed
     #[arg(long)]
     peers: bool,
+    /// Only the figures of Go maps: structure probes, census, attach, inspect
+    #[arg(long)]
+    maps: bool,
 }
 
 /// What every measurement needs.
@@ -131,11 +137,20 @@ pub fn run(options: &Options) -> Result<()> {
     writeln!(out, "{}", surroundings()?)?;
     let mut missed = 0;
     for toolchain in workloads::go_toolchains() {
-        missed += print(&mut out, &walls::measure(&bench, &toolchain)?)?;
+        if !options.maps {
+            missed += print(&mut out, &walls::measure(&bench, &toolchain)?)?;
+        }
+        missed += print(&mut out, &structure::measure(&bench, &toolchain)?)?;
         missed += print(&mut out, &census::measure(&bench, &toolchain)?)?;
+        missed += print(&mut out, &attach::measure(&bench, &toolchain)?)?;
     }
-    missed += print(&mut out, &storm::measure(&bench)?)?;
-    missed += print(&mut out, &watching::measure(&bench)?)?;
+    if let Some(newest) = workloads::go_toolchains().last() {
+        missed += print(&mut out, &inspect::measure(&bench, newest)?)?;
+    }
+    if !options.maps {
+        missed += print(&mut out, &storm::measure(&bench)?)?;
+        missed += print(&mut out, &watching::measure(&bench)?)?;
+    }
     if options.check && missed > 0 {
         bail!("{missed} targets missed");
     }

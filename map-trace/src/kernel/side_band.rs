@@ -39,6 +39,8 @@ pub struct SideBand {
     rings: Vec<Sampler>,
     features: Features,
     lost_records: u64,
+    /// A record of loss was among the drained since it was last asked.
+    overflowed: bool,
     undecodable: u64,
 }
 
@@ -123,6 +125,7 @@ impl SideBand {
             rings,
             features,
             lost_records: 0,
+            overflowed: false,
             undecodable: 0,
         })
     }
@@ -148,6 +151,12 @@ impl SideBand {
         Ok(lost)
     }
 
+    /// Whether loss was among what was drained since this was last asked. Costs nothing, and is known only once
+    /// there is room for a record again.
+    pub const fn take_overflowed(&mut self) -> bool {
+        std::mem::replace(&mut self.overflowed, false)
+    }
+
     /// Descriptors to poll for readiness.
     pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         self.rings.iter().map(AsRawFd::as_raw_fd)
@@ -168,6 +177,7 @@ impl SideBand {
                 match side_band_record::decode(record.ty(), record.misc(), &body) {
                     Ok(Some(SideBandRecord::Lost { count })) => {
                         self.lost_records = self.lost_records.saturating_add(count);
+                        self.overflowed = true;
                     }
                     Ok(found) => records.extend(found),
                     Err(_) => self.undecodable += 1,

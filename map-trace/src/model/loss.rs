@@ -25,6 +25,10 @@ pub struct Loss {
     pub stacks: u64,
     /// Mapping records the kernel's side band lost.
     pub mappings: u64,
+    /// Times that a process's mappings were read from /proc, since changes of them were lost. Stacks of events before
+    /// are named by what lay there then, which may be something else.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mappings_read_again: u64,
     /// Memory syscalls through the 32-bit entry, seen and not decoded.
     pub compat_calls: u64,
     /// Times a bounded table in the kernel was full: a process not followed, a call without its entry.

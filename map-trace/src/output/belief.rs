@@ -97,6 +97,12 @@ fn loss(summary: &Summary) -> Remark {
             lost.push(format!("{} {what}", number(value)));
         }
     }
+    if loss.mappings_read_again > 0 {
+        let times = number(loss.mappings_read_again);
+        lost.push(format!(
+            "mappings read again {times} times, names from before may be of what came later"
+        ));
+    }
     if loss.blind_ns > 0 {
         lost.push(format!("blind for {}", duration(loss.blind_ns)));
     }

@@ -41,6 +41,7 @@ pub struct Ending {
     pub unattributed: u64,
     pub blind_ns: u64,
     pub mappings: u64,
+    pub mappings_read_again: u64,
     /// Facts about maps that did not fit.
     pub maps: u64,
     /// Records that reached user space.
@@ -119,6 +120,7 @@ fn loss(ending: &Ending) -> Loss {
         blind_ns: ending.blind_ns,
         stacks: ending.totals.stacks_dropped,
         mappings: ending.mappings,
+        mappings_read_again: ending.mappings_read_again,
         maps: ending.maps,
         compat_calls: ending.totals.compat_calls,
         table_full: ending.totals.table_full,
@@ -176,6 +178,7 @@ mod tests {
             unattributed: 0,
             blind_ns: 0,
             mappings: 0,
+            mappings_read_again: 0,
             maps: 0,
             received,
         }

@@ -17,6 +17,7 @@ use super::pipeline::Pipeline;
 use super::probes::Detaching;
 use super::processes::{self, Events, Subject};
 use super::progress::Progress;
+use super::reread::Reread;
 use super::sampler::Sampler;
 use super::settings::{ProgramSettings, RecordSettings, RunSettings, StreamFiles, User};
 use super::{AttachSettings, RunOutcome};
@@ -144,6 +145,7 @@ struct Session<'a> {
     start_ns: u64,
     blind_ns: u64,
     lost_mappings: u64,
+    reread: Reread,
     proven: Proven,
 }
 

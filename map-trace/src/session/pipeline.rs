@@ -42,6 +42,13 @@ enum Item {
     },
     Record(Record),
     SideBand(SideBandRecord),
+    /// The mappings of a process, read after changes were lost: void when more were lost since.
+    Maps {
+        tgid: u32,
+        text: String,
+        losses: u64,
+        taken_ns: u64,
+    },
 }
 
 /// Execs waiting to be looked at, at most.
@@ -66,6 +73,8 @@ pub struct Pipeline {
     entered: HashMap<u32, Option<Prot>>,
     /// Everything up to here has been told.
     released_ns: u64,
+    /// Times that changes of mappings were lost.
+    losses: u64,
     limiter: Limiter,
     recorder: Recording,
     ptes: PteContext,
@@ -107,6 +116,7 @@ impl Pipeline {
             returned: Returned::default(),
             entered: HashMap::new(),
             released_ns: 0,
+            losses: 0,
             limiter: Limiter::new(detail),
             recorder,
             ptes,
@@ -205,6 +215,31 @@ impl Pipeline {
         self.order.push(time_ns, Item::SideBand(record));
     }
 
+    /// Changes of mappings were lost: no replay is worth anything until the next exec, or until the mappings are read.
+    pub fn lose_mappings(&mut self) {
+        self.losses += 1;
+        self.spaces.lose_all();
+    }
+
+    /// Takes the text of a process's maps file, read at a time: the truth from then on, and until then a guess.
+    /// False when it is no such text.
+    pub fn mappings_read(&mut self, tgid: u32, text: String, taken_ns: u64) -> bool {
+        let read = self.spaces.guess(tgid, &text, taken_ns).is_ok();
+        if read {
+            let losses = self.losses;
+            self.order.push(
+                taken_ns,
+                Item::Maps {
+                    tgid,
+                    text,
+                    losses,
+                    taken_ns,
+                },
+            );
+        }
+        read
+    }
+
     /// Tells everything that happened up to a time before which nothing can still arrive.
     pub fn release(&mut self, up_to_ns: u64) {
         self.released_ns = self.released_ns.max(up_to_ns);
@@ -217,6 +252,17 @@ impl Pipeline {
                 }
                 Item::Record(record) => self.tell(record),
                 Item::SideBand(record) => self.side_band(record),
+                Item::Maps {
+                    tgid,
+                    text,
+                    losses,
+                    taken_ns,
+                } => {
+                    if losses == self.losses && self.spaces.space(tgid).is_some() {
+                        // It was read before: the text is that of a maps file.
+                        let _read = self.spaces.load_snapshot(tgid, &text, taken_ns);
+                    }
+                }
             }
         }
     }

@@ -168,6 +168,19 @@ impl Spaces {
         Ok(())
     }
 
+    /// Names for what lies where, from a maps file that was read later: nothing is certain, and no change is followed,
+    /// until a snapshot is loaded or an exec seen.
+    ///
+    /// # Errors
+    /// When the text is not that of a maps file; what was known stays.
+    pub fn guess(&mut self, tgid: u32, maps_text: &str, taken_ns: u64) -> Result<(), MapsError> {
+        self.load_snapshot(tgid, maps_text, taken_ns)?;
+        if let Some(space) = self.space_mut(tgid) {
+            space.lost = true;
+        }
+        Ok(())
+    }
+
     /// Differences between the replay and the real file; none for a process not followed or lost.
     ///
     /// # Errors

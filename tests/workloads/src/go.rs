@@ -195,6 +195,19 @@ pub fn build_go_program(
     build_program(toolchain, flavour, &sources().join("go").join(name))
 }
 
+/// Builds a Go program that lies in a folder elsewhere, in a module of its own; returns its path.
+///
+/// # Errors
+///
+/// There is no such program, or the toolchain refused it.
+pub fn build_go_at(
+    toolchain: &GoToolchain,
+    flavour: Flavour,
+    program: &Path,
+) -> Result<PathBuf, Error> {
+    build_program(toolchain, flavour, program)
+}
+
 fn folder(toolchain: &GoToolchain, flavour: Flavour) -> PathBuf {
     root().join(format!("{}{}", toolchain.label(), flavour.suffix()))
 }

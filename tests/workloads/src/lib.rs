@@ -12,5 +12,5 @@ mod go;
 pub use build::{Error, build_c, root};
 pub use go::{
     Flavour, GO_VARIABLE, GoToolchain, MATRIX, PINNED_GO, Strip, ask_for_go, asked_go, build_go,
-    build_go_program, go_toolchains, pinned_go, split, wanted_go,
+    build_go_at, build_go_program, go_toolchains, pinned_go, split, wanted_go,
 };

@@ -22,6 +22,7 @@ use crate::session::probes::Ahead;
 use crate::session::processes::{Events, Subject};
 use crate::session::progress::Progress;
 use crate::session::recording::Recording;
+use crate::session::reread::Reread;
 use crate::session::sampler::Sampler;
 use crate::session::settings::{Detail, Level, RecordSettings};
 use crate::session::stacks::Stacks;
@@ -119,6 +120,7 @@ impl<'a> Session<'a> {
             start_ns,
             blind_ns,
             lost_mappings: 0,
+            reread: Reread::default(),
             proven,
         })
     }

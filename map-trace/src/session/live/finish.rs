@@ -34,6 +34,7 @@ impl Session<'_> {
             wait::reap_orphans(&self.pid.into_iter().collect::<Vec<_>>()).unwrap_or_default();
         let totals = self.instrument.totals()?.since(&self.proven.before);
         self.drain();
+        self.notice_loss(true);
         self.progress.finish();
         let mappings = match self.events.side_band {
             Some(_) => self.lost_mappings,
@@ -96,6 +97,7 @@ impl Session<'_> {
             unattributed: finished.trouble.unattributed + held_back,
             blind_ns: self.blind_ns,
             mappings,
+            mappings_read_again: self.reread.files,
             maps: finished.maps_left_out,
             received: self.received,
         });

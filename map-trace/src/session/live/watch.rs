@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Session;
 use crate::error::{Error, Result};
+use crate::kernel::side_band::SideBand;
 use crate::kernel::side_band_record::SideBandRecord;
 use crate::session::clock::now_ns;
 use crate::session::instrument::Instrument;
@@ -101,6 +102,10 @@ impl Session<'_> {
                 _ = stops.terminate.recv() => return self.stopped("SIGTERM", running, ended).await,
             }
             now |= self.drain_side_band();
+            let side_band = self.events.side_band.as_mut();
+            if side_band.is_some_and(SideBand::take_overflowed) {
+                self.notice_loss(false);
+            }
             if let Some(duty) = &mut self.duty {
                 duty.tick(self.pipeline.alive(), &self.pipeline.structure);
             }
@@ -191,14 +196,20 @@ impl Session<'_> {
             .ring
             .drain(|bytes| *received += u64::from(pipeline.accept(bytes)));
         self.drain_side_band();
+        self.notice_loss(false);
+    }
+
+    /// Looks whether changes of mappings were lost; then those of the living are read from /proc.
+    pub(super) fn notice_loss(&mut self, at_end: bool) {
         if let Some(side_band) = &mut self.events.side_band {
-            // A replay with holes is worth nothing until the next exec.
             let lost = side_band.lost().unwrap_or(u64::MAX);
             if lost > self.lost_mappings {
                 self.lost_mappings = lost;
-                self.pipeline.spaces.lose_all();
+                self.pipeline.lose_mappings();
+                self.reread.want();
             }
         }
+        self.reread.serve(&mut self.pipeline, at_end);
     }
 
     /// Takes what the side band holds; true when a process is another program now, which has to be probed soon.

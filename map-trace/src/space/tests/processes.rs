@@ -161,6 +161,25 @@ fn lost_records_make_everything_uncertain_until_a_snapshot_or_exec() {
 }
 
 #[test]
+fn mappings_read_too_late_name_what_lies_there_and_nothing_is_certain() {
+    let mut spaces = parent();
+    spaces.lose_all();
+    let text = "7f0000000000-7f0000001000 r-xp 00000000 08:01 7 /lib/x\n";
+    spaces.guess(1, text, 20).expect("maps");
+    let place = spaces.place(1, AT);
+    assert!(!place.certain);
+    assert_eq!(place.vma.expect("a mapping").name(), Some("/lib/x"));
+    assert!(!spaces.place(1, AT + PAGE).certain);
+    // What is read of changes before the snapshot counts is in it already.
+    spaces.call(1, &mmap((10, 11), AT + PAGE, PAGE, RW));
+    assert!(spaces.place(1, AT + PAGE).vma.is_none());
+    spaces.load_snapshot(1, text, 20).expect("maps");
+    assert!(spaces.place(1, AT).certain);
+    assert!(spaces.guess(1, "nonsense\n", 30).is_err());
+    assert!(spaces.place(1, AT).certain);
+}
+
+#[test]
 fn a_process_not_followed_is_uncertain_and_takes_no_room() {
     let mut spaces = Spaces::new();
     assert!(!spaces.place(7, AT).certain);
