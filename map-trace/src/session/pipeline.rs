@@ -3,14 +3,18 @@
 //! Everything here is user space's view of one session; nothing here touches the kernel or the target. The
 //! live loop feeds it bytes of the ring and side-band records, and tells it up to when all is in.
 
+mod effect;
 mod maps;
 mod runtime;
+mod side_band;
 mod tell;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use map_trace_common::record::{Header, MemoryCallRecord, flag, kind};
+pub use effect::effective_ns;
+
+use effect::changes_existing;
+use map_trace_common::record::{Header, flag, kind};
 
 use super::census::Bounds;
 use super::faults::{Faults, Followed, Held, Returned};
@@ -24,12 +28,12 @@ use super::structure::Structure;
 use super::userfaultfd::Registrations;
 use super::watched::Watched;
 use crate::decode::{self, Record};
-use crate::kernel::side_band_record::{FileIdentity, Mapping, SideBandRecord};
+use crate::kernel::side_band_record::SideBandRecord;
 use crate::model::Prot;
 use crate::model::event::{Context, PageFaultEvent, TraceLine};
 use crate::model::pte::PteContext;
 use crate::model::summary::Executable;
-use crate::space::{Device, SideBandMapping, Spaces};
+use crate::space::Spaces;
 
 /// What waits for its turn.
 enum Item {
@@ -205,41 +209,6 @@ impl Pipeline {
         &self.trouble
     }
 
-    /// Takes one side-band record.
-    pub fn accept_side_band(&mut self, record: SideBandRecord) {
-        let time_ns = match &record {
-            SideBandRecord::Mapping(mapping) => mapping.time_ns,
-            SideBandRecord::Exec(exec) => exec.time_ns,
-            SideBandRecord::Lost { .. } => return,
-        };
-        self.order.push(time_ns, Item::SideBand(record));
-    }
-
-    /// Changes of mappings were lost: no replay is worth anything until the next exec, or until the mappings are read.
-    pub fn lose_mappings(&mut self) {
-        self.losses += 1;
-        self.spaces.lose_all();
-    }
-
-    /// Takes the text of a process's maps file, read at a time: the truth from then on, and until then a guess.
-    /// False when it is no such text.
-    pub fn mappings_read(&mut self, tgid: u32, text: String, taken_ns: u64) -> bool {
-        let read = self.spaces.guess(tgid, &text, taken_ns).is_ok();
-        if read {
-            let losses = self.losses;
-            self.order.push(
-                taken_ns,
-                Item::Maps {
-                    tgid,
-                    text,
-                    losses,
-                    taken_ns,
-                },
-            );
-        }
-        read
-    }
-
     /// Tells everything that happened up to a time before which nothing can still arrive.
     pub fn release(&mut self, up_to_ns: u64) {
         self.released_ns = self.released_ns.max(up_to_ns);
@@ -353,20 +322,6 @@ impl Pipeline {
         }
     }
 
-    fn side_band(&mut self, record: SideBandRecord) {
-        match record {
-            // The side band of `attach` tells of every process of the machine.
-            SideBandRecord::Exec(exec) if self.spaces.space(exec.tgid).is_some() => {
-                self.spaces.exec_started(exec.tgid, exec.time_ns);
-            }
-            SideBandRecord::Exec(_) => {}
-            SideBandRecord::Mapping(mapping) => {
-                self.spaces.report(&Arc::new(side_band_mapping(mapping)));
-            }
-            SideBandRecord::Lost { .. } => {}
-        }
-    }
-
     /// Tells what is still held; the recorder then takes aggregates and the footer.
     pub fn finish(mut self) -> Finished {
         self.release(u64::MAX);
@@ -419,59 +374,5 @@ pub fn no_stack() -> Context {
         map: None,
         goroutine: None,
         stack: None,
-    }
-}
-
-/// Whether a call changes mappings that its address argument names; where the kernel chooses there are none.
-fn changes_existing(call: &MemoryCallRecord) -> bool {
-    match call.header.kind {
-        kind::MPROTECT | kind::PKEY_MPROTECT | kind::MUNMAP | kind::MREMAP | kind::MADVISE => true,
-        kind::MMAP => call.args[3] & libc::MAP_FIXED as u64 != 0,
-        _ => false,
-    }
-}
-
-/// The time at which a record took effect: a memory call changes the mappings by its return.
-pub fn effective_ns(record: &Record) -> u64 {
-    match record {
-        Record::PageFault(record) => record.header.ktime_ns,
-        Record::MemoryCall(record) => record.exit_ns,
-        Record::Signal(record) => record.header.ktime_ns,
-        Record::Fork(record) => record.header.ktime_ns,
-        Record::Exec(record) => record.header.ktime_ns,
-        Record::Exit(record) => record.header.ktime_ns,
-        Record::FaultEnd(record) => record.header.ktime_ns,
-        Record::PteSample(record) => record.header.ktime_ns,
-        Record::WatchHit(record) => record.header.ktime_ns,
-        Record::Userfaultfd(record) => record.header.ktime_ns,
-        Record::MapOperation(record) => record.header.ktime_ns,
-        Record::Stack(_) => 0,
-    }
-}
-
-/// The side band's record as the replay takes it.
-fn side_band_mapping(mapping: Mapping) -> SideBandMapping {
-    let (device, inode, build_id) = match mapping.file {
-        FileIdentity::BuildId(id) => (None, None, Some(id.into())),
-        FileIdentity::Inode {
-            major,
-            minor,
-            inode,
-            ..
-        } => (Some(Device { major, minor }), Some(inode), None),
-        FileIdentity::None => (None, None, None),
-    };
-    SideBandMapping {
-        ktime_ns: mapping.time_ns,
-        tgid: mapping.tgid,
-        start: mapping.start,
-        length: mapping.len,
-        offset: mapping.pgoff,
-        prot: mapping.prot,
-        flags: mapping.flags,
-        filename: String::from_utf8_lossy(&mapping.name).into(),
-        device,
-        inode,
-        build_id,
     }
 }
