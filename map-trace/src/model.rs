@@ -16,6 +16,7 @@ pub mod runtime;
 pub mod signal;
 pub mod stack;
 pub mod summary;
+pub mod text;
 pub mod vma;
 pub mod watched;
 

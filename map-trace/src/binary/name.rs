@@ -2,26 +2,20 @@
 
 use std::fmt::{self, Write};
 
+use crate::model::text::harmful;
+
 /// Longest mangled name taken from a file.
 pub(super) const MAX_MANGLED: u64 = 16 << 10;
 /// Longest name given out, in bytes. Demanglers can expand a short name without end.
 const MAX_NAME: usize = 4 << 10;
 
-/// The text without anything a terminal or a log would act on: control characters and the Unicode
-/// marks that reorder text become `?`.
+/// The text without anything a terminal or a log would act on: what is [`harmful`] becomes `?`.
 pub fn clean(text: &str) -> String {
     if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return text.to_owned();
     }
-    let marks = [
-        '\u{200e}'..='\u{200f}',
-        '\u{2028}'..='\u{202e}',
-        '\u{2066}'..='\u{2069}',
-    ];
-    let acts = |c: char| c.is_control() || marks.iter().any(|range| range.contains(&c));
-    text.chars()
-        .map(|c| if acts(c) { '?' } else { c })
-        .collect()
+    let safe = |c: char| if harmful(c) { '?' } else { c };
+    text.chars().map(safe).collect()
 }
 
 /// A name from a symbol table or DWARF as source code has it: Rust without the hash, C++ with its

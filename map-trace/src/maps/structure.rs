@@ -133,6 +133,17 @@ const fn map_type(base: u32) -> Read {
     }
 }
 
+/// The address of a map, in a register, kept beside what else is told of it.
+fn map_at(map: u32) -> Place {
+    Place {
+        kind: kind::MAP_STATE,
+        flags: flag::SUPPLEMENT,
+        subject: map,
+        reads: [at(map), NO_READ, NO_READ],
+        ..Place::default()
+    }
+}
+
 const NO_READ: Read = Read {
     base: from::NOTHING,
     index: from::NOTHING,

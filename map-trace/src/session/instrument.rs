@@ -62,17 +62,20 @@ impl Instrument {
         let Ok(known) = known else {
             return Err(Error::failed("cannot trace", "reading kernel types failed"));
         };
-        let (settings, types) = known?;
-        let mut object = unloaded
-            .and_then(|unloaded| unloaded.create(&settings))
-            .map_err(|why| refused(&why))?;
+        let (mut settings, types) = known?;
         let mut perhaps = vec![("structure", Form::UprobeMulti)];
         if wishes.pte != Level::Off {
             perhaps.push(("sample", Form::PerfEvent));
         }
         let go = ahead.as_ref().map(Ahead::go).unwrap_or_default();
-        let (calibration, tables) = object
-            .load_programs(&types, (perhaps, &go), |object| calibrated(object, host))
+        let (mut object, (calibration, tables)) = unloaded
+            .and_then(|unloaded| {
+                loaded(unloaded, &mut settings, |object| {
+                    object.load_programs(&types, (perhaps.clone(), &go), |object| {
+                        calibrated(object, host)
+                    })
+                })
+            })
             .map_err(|why| refused(&why))?;
         object.attach().map_err(|why| refused(&why))?;
         let mut probes = Probes::prepare(&object, Census::new(wishes.census, wishes.pte));
@@ -136,6 +139,26 @@ impl Instrument {
     }
 }
 
+/// The object with its programs, and what came of loading them. Programs that the kernel refuses are given to it
+/// once more without its own function in them: it may take that in a trial and not here.
+fn loaded<T>(
+    unloaded: Unloaded,
+    settings: &mut Settings,
+    load: impl Fn(&mut Object) -> Result<T, ObjectError>,
+) -> Result<(Object, T), ObjectError> {
+    let once = |unloaded: Unloaded, settings: &Settings| {
+        let mut object = unloaded.create(settings)?;
+        load(&mut object).map(|answer| (object, answer))
+    };
+    match once(unloaded, settings) {
+        Err(_) if settings.word_function != 0 => {
+            settings.word_function = 0;
+            once(Unloaded::read()?, settings)
+        }
+        done => done,
+    }
+}
+
 /// Settings with every offset of the running kernel, and what programs attach to; refuses a kernel whose
 /// structures are not as the programs assume.
 fn kernel(wishes: Wishes) -> Result<(Settings, TracepointTypes)> {
@@ -191,4 +214,36 @@ pub fn refused(why: &ObjectError) -> Error {
             .fix("boot without lockdown=confidentiality, which forbids BPF to read the kernel");
     }
     error.fix("map-trace doctor")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::kernel::btf::Kind;
+
+    #[test]
+    fn programs_are_loaded_without_a_function_that_the_kernel_does_not_let_them_call() {
+        let btf = Btf::running().expect("the kernel's types");
+        let mut settings = Settings::UNKNOWN;
+        offsets::fill(&btf, &mut settings);
+        kfunc::find(&btf, &mut settings);
+        // A function that the kernel has and lets no program call.
+        let found = btf.find(&[(Kind::Function, "handle_mm_fault")]);
+        settings.word_function = found[0][0];
+        settings.word_type = settings.word_type.max(1);
+        let types = object::tracepoint_types(&btf);
+        let load = |object: &mut Object| {
+            object.load_programs(&types, (Vec::new(), &AtomicBool::new(false)), |_| ())
+        };
+        let refused = Unloaded::read()
+            .and_then(|unloaded| unloaded.create(&settings))
+            .and_then(|mut object| load(&mut object));
+        assert!(refused.is_err());
+        let unloaded = Unloaded::read().expect("the object");
+        let (mut object, ()) = loaded(unloaded, &mut settings, load).expect("it is loaded");
+        assert_eq!(settings.word_function, 0);
+        object.attach().expect("it is attached");
+    }
 }

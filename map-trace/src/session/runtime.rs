@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use map_trace_common::record::MapOperationRecord;
 
 use crate::model::runtime::SeenOnMap;
+use crate::model::text::clean;
 
 /// Processes remembered.
 const MAX_PROCESSES: usize = 1 << 14;
@@ -196,15 +197,7 @@ pub fn text(record: &MapOperationRecord, first: usize, length: u64) -> Option<(S
             bytes.pop();
         }
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let safe = |c: char| if harmful(c) { '\u{fffd}' } else { c };
-    Some((text.chars().map(safe).collect(), cut))
-}
-
-/// Characters that a terminal acts on, or that turn text around.
-fn harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    Some((clean(&String::from_utf8_lossy(&bytes)), cut))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod check;
 mod experiment;
+mod needs;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,11 +7,11 @@
 //! By the time of the call the map's address is in no register any more: the text took its place. It is taken where
 //! the map function has just seen that the map is misused, from the register of that check.
 
-use map_trace_common::place::{Place, Read, flag};
+use map_trace_common::place::{Place, Read};
 use map_trace_common::record::kind;
 
 use super::hmap::kept;
-use super::{NO_READ, Planner, Role, argument, at, word};
+use super::{Planner, Role, argument, at, map_at, word};
 use crate::binary::probe_place::misuse;
 use crate::binary::{Function, MapImplementation};
 
@@ -85,14 +85,7 @@ fn misused(planner: &mut Planner<'_>) {
                 continue;
             };
             left -= 1;
-            let what = Place {
-                kind: kind::MAP_STATE,
-                flags: flag::SUPPLEMENT,
-                subject: map,
-                reads: [at(map), NO_READ, NO_READ],
-                ..Place::default()
-            };
-            planner.add(&function, place, Role::FatalMap, what);
+            planner.add(&function, place, Role::FatalMap, map_at(map));
         }
     }
 }

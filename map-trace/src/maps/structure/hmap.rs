@@ -2,10 +2,10 @@
 //! old array besides.
 
 use iced_x86::Register;
-use map_trace_common::place::{ARGUMENTS, Place, flag, from};
+use map_trace_common::place::{ARGUMENTS, Place, from};
 use map_trace_common::record::kind;
 
-use super::{NO_READ, Planner, Role, argument, at, map_type};
+use super::{NO_READ, Planner, Role, argument, at, map_at, map_type};
 use crate::binary::probe_place::inside;
 
 /// The type and the map are the first two arguments of most functions.
@@ -88,14 +88,7 @@ fn evacuated(planner: &mut Planner<'_>) {
         );
         return;
     };
-    let what = Place {
-        kind: kind::MAP_STATE,
-        flags: flag::SUPPLEMENT,
-        subject: map,
-        reads: [at(map), NO_READ, NO_READ],
-        ..Place::default()
-    };
-    planner.add(&function, place, Role::Evacuated, what);
+    planner.add(&function, place, Role::Evacuated, map_at(map));
 }
 
 /// A register as a source, if it is one of those that are kept.

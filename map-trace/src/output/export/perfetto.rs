@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::{ExportError, Lines};
 use crate::model::TraceLine;
-use crate::model::event::{Context, EventKind, MapEvent, MarkEvent, MemoryCallEvent};
+use crate::model::event::{
+    Context, EventKind, MapEvent, MarkEvent, MemoryCallEvent, PageFaultEvent,
+};
 use crate::model::runtime::{FatalErrorEvent, RuntimeEvent, what};
 use crate::output::json::harmless;
 
@@ -74,6 +76,19 @@ fn with(mut facts: Value, context: &Context) -> Value {
     facts
 }
 
+/// A moment of a thread.
+fn instant(name: &str, (start_ns, pid, tid): (u64, u32, u32), facts: Value) -> Entry {
+    Entry {
+        name: name.to_owned(),
+        start_ns,
+        duration_ns: None,
+        pid,
+        tid,
+        cycle: None,
+        facts,
+    }
+}
+
 /// What the runtime does of its own: a stop of the world is a slice of the thread that stopped it, a collection one
 /// of the process, the rest instants.
 fn runtime(event: &RuntimeEvent) -> Entry {
@@ -82,96 +97,79 @@ fn runtime(event: &RuntimeEvent) -> Entry {
         what::GC_END => ("gc", Some('e')),
         other => (other, None),
     };
+    let facts = json!({
+        "number": event.number,
+        "trigger": event.trigger,
+        "reason": event.reason,
+        "write_barrier": event.write_barrier,
+        "address": event.address,
+        "bytes": event.bytes,
+    });
     Entry {
-        name: format!("runtime: {name}"),
-        start_ns: event.time_ns,
         duration_ns: event.duration_ns,
-        pid: event.pid,
-        tid: event.tid,
-        facts: with(
-            json!({
-                "number": event.number,
-                "trigger": event.trigger,
-                "reason": event.reason,
-                "write_barrier": event.write_barrier,
-                "address": event.address,
-                "bytes": event.bytes,
-            }),
-            &event.context,
-        ),
         cycle: phase.map(|phase| (phase, event.number.unwrap_or(0))),
+        ..instant(
+            &format!("runtime: {name}"),
+            (event.time_ns, event.pid, event.tid),
+            with(facts, &event.context),
+        )
     }
 }
 
 fn fatal_error(event: &FatalErrorEvent) -> Entry {
+    let context = &event.context;
+    let facts =
+        json!({"map": context.map, "map_type": event.map_type, "goroutine": context.goroutine});
+    instant(
+        &format!("{}: {}", event.kind, event.text.as_deref().unwrap_or("?")),
+        (event.time_ns, event.pid, event.tid),
+        with(facts, context),
+    )
+}
+
+fn page_fault(event: &PageFaultEvent) -> Entry {
+    let facts = json!({"address": event.address, "ip": event.ip, "code": event.error_code.0});
     Entry {
-        name: format!("{}: {}", event.kind, event.text.as_deref().unwrap_or("?")),
-        start_ns: event.time_ns,
-        duration_ns: None,
-        pid: event.pid,
-        tid: event.tid,
-        cycle: None,
-        facts: with(
-            json!({"map": event.context.map, "map_type": event.map_type, "goroutine": event.context.goroutine}),
-            &event.context,
-        ),
+        duration_ns: event.stall_ns,
+        ..instant(
+            event.cause.word(),
+            (event.time_ns, event.pid, event.tid),
+            with(facts, &event.context),
+        )
     }
 }
 
-fn entry(line: &TraceLine) -> Option<Entry> {
-    let call = |kind: EventKind, event: &MemoryCallEvent| Entry {
-        name: kind.word().to_owned(),
-        start_ns: event.time_ns,
+fn call(kind: EventKind, event: &MemoryCallEvent) -> Entry {
+    let facts = json!({
+        "address": event.address,
+        "length": event.length,
+        "prot": event.prot,
+        "advice": event.advice,
+        "result": event.result,
+        "error": event.error,
+    });
+    Entry {
         duration_ns: event.duration_ns,
-        pid: event.pid,
-        tid: event.tid,
-        cycle: None,
-        facts: with(
-            json!({
-                "address": event.address,
-                "length": event.length,
-                "prot": event.prot,
-                "advice": event.advice,
-                "result": event.result,
-                "error": event.error,
-            }),
-            &event.context,
-        ),
-    };
-    let lifecycle = |kind: EventKind, time_ns, pid, tid, facts| Entry {
-        name: kind.word().to_owned(),
-        start_ns: time_ns,
-        duration_ns: None,
-        pid,
-        tid,
-        cycle: None,
-        facts,
-    };
-    let map = |kind: EventKind, event: &MapEvent| Entry {
-        name: kind.word().to_owned(),
-        start_ns: event.time_ns,
-        duration_ns: None,
-        pid: event.pid,
-        tid: event.tid,
-        cycle: None,
-        facts: with(
-            json!({"map_type": event.map_type, "step": event.step, "entries": event.entries}),
-            &event.context,
-        ),
-    };
+        ..instant(
+            kind.word(),
+            (event.time_ns, event.pid, event.tid),
+            with(facts, &event.context),
+        )
+    }
+}
+
+fn map(kind: EventKind, event: &MapEvent) -> Entry {
+    let facts = json!({"map_type": event.map_type, "step": event.step, "entries": event.entries});
+    instant(
+        kind.word(),
+        (event.time_ns, event.pid, event.tid),
+        with(facts, &event.context),
+    )
+}
+
+fn entry(line: &TraceLine) -> Option<Entry> {
     Some(match line {
-        TraceLine::PageFault(event) => Entry {
-            name: event.cause.word().to_owned(),
-            start_ns: event.time_ns,
-            duration_ns: event.stall_ns,
-            pid: event.pid,
-            tid: event.tid,
-            cycle: None,
-            facts: with(
-                json!({"address": event.address, "ip": event.ip, "code": event.error_code.0}),
-                &event.context,
-            ),
-        },
+        TraceLine::PageFault(event) => page_fault(event),
         TraceLine::Mprotect(event) => call(EventKind::Mprotect, event),
         TraceLine::PkeyMprotect(event) => call(EventKind::PkeyMprotect, event),
         TraceLine::Mmap(event) => call(EventKind::Mmap, event),
@@ -179,80 +177,65 @@ fn entry(line: &TraceLine) -> Option<Entry> {
         TraceLine::Mremap(event) => call(EventKind::Mremap, event),
         TraceLine::Brk(event) => call(EventKind::Brk, event),
         TraceLine::Madvise(event) => call(EventKind::Madvise, event),
-        TraceLine::Signal(event) => Entry {
-            name: event.signal.clone(),
-            start_ns: event.time_ns,
-            duration_ns: None,
-            pid: event.pid,
-            tid: event.tid,
-            cycle: None,
-            facts: with(
-                json!({"code": event.code, "address": event.address, "handled": event.handled}),
-                &event.context,
-            ),
-        },
+        TraceLine::Signal(event) => {
+            let facts =
+                json!({"code": event.code, "address": event.address, "handled": event.handled});
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(&event.signal, when, with(facts, &event.context))
+        }
         TraceLine::Fork(event) => {
             let facts = json!({"child_pid": event.child_pid, "child_tid": event.child_tid});
-            lifecycle(EventKind::Fork, event.time_ns, event.pid, event.tid, facts)
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(EventKind::Fork.word(), when, facts)
         }
         TraceLine::Exec(event) => {
             let facts = json!({"executable": event.executable});
-            lifecycle(EventKind::Exec, event.time_ns, event.pid, event.tid, facts)
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(EventKind::Exec.word(), when, facts)
         }
         TraceLine::Exit(event) => {
             let facts = json!({"exited": event.exited, "signaled": event.signaled});
-            lifecycle(EventKind::Exit, event.time_ns, event.pid, event.tid, facts)
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(EventKind::Exit.word(), when, facts)
         }
-        TraceLine::PteSample(event) => Entry {
-            name: EventKind::PteSample.word().to_owned(),
-            start_ns: event.time_ns,
-            duration_ns: None,
-            pid: event.pid,
-            tid: event.tid,
-            cycle: None,
-            facts: with(
-                json!({"address": event.address, "present": event.pte.present, "writable": event.pte.writable}),
-                &event.context,
-            ),
-        },
-        TraceLine::WatchHit(event) => Entry {
-            name: EventKind::WatchHit.word().to_owned(),
-            start_ns: event.time_ns,
-            duration_ns: None,
-            pid: event.pid,
-            tid: event.tid,
-            cycle: None,
-            facts: with(
-                json!({"address": event.address, "ip": event.ip}),
-                &event.context,
-            ),
-        },
+        TraceLine::PteSample(event) => {
+            let (address, pte) = (event.address, &event.pte);
+            let facts =
+                json!({"address": address, "present": pte.present, "writable": pte.writable});
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(
+                EventKind::PteSample.word(),
+                when,
+                with(facts, &event.context),
+            )
+        }
+        TraceLine::WatchHit(event) => {
+            let facts = json!({"address": event.address, "ip": event.ip});
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(
+                EventKind::WatchHit.word(),
+                when,
+                with(facts, &event.context),
+            )
+        }
         TraceLine::MapMake(event) => map(EventKind::MapMake, event),
         TraceLine::MapGrow(event) => map(EventKind::MapGrow, event),
         TraceLine::MapClear(event) => map(EventKind::MapClear, event),
-        TraceLine::Iteration(event) => Entry {
-            name: EventKind::Iteration.word().to_owned(),
-            start_ns: event.time_ns,
-            duration_ns: None,
-            pid: event.pid,
-            tid: event.tid,
-            cycle: None,
-            facts: with(
-                json!({"map_type": event.map_type, "entries": event.entries}),
-                &event.context,
-            ),
-        },
+        TraceLine::Iteration(event) => {
+            let facts = json!({"map_type": event.map_type, "entries": event.entries});
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(
+                EventKind::Iteration.word(),
+                when,
+                with(facts, &event.context),
+            )
+        }
         TraceLine::Runtime(event) => runtime(event),
         TraceLine::FatalError(event) => fatal_error(event),
-        TraceLine::Mark(event) => Entry {
-            name: mark_name(event),
-            start_ns: event.time_ns,
-            duration_ns: None,
-            pid: event.pid,
-            tid: event.tid,
-            cycle: None,
-            facts: json!({}),
-        },
+        TraceLine::Mark(event) => {
+            let when = (event.time_ns, event.pid, event.tid);
+            instant(&mark_name(event), when, json!({}))
+        }
         TraceLine::Header(_)
         | TraceLine::String(_)
         | TraceLine::Stack(_)

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::needs::{RawNeed, needs};
+
 use crate::binary::reach::Through;
 use crate::claim::catalogue::{Catalogue, Check, Compile, Source};
 use crate::claim::facts::{
     BinaryFact, Bound, Calls, Code, Comparison, Ending, EnteredFact, HostFact, Layout,
     LayoutExpect, Place, Presence, Ratio, Reach, ReachExpect, Shape, Symbol,
 };
-use crate::claim::words::hint;
-use crate::claim::{Claim, Needs, controls, parse};
-use crate::model::Operation;
+use crate::claim::{Claim, parse};
 use crate::model::summary::VerdictWord;
 
 #[derive(Deserialize)]
@@ -92,13 +92,6 @@ pub enum Raw {
         bit: Option<u32>,
         expect: Option<Presence>,
     },
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub enum RawNeed {
-    Count(u64),
-    Names(Vec<String>),
 }
 
 #[derive(Deserialize)]
@@ -299,33 +292,7 @@ fn trace(
         .map_or_else(Vec::new, |one| {
             one.regions.iter().map(|(name, _)| name.clone()).collect()
         });
-    let mut needs = Needs::default();
-    for (word, need) in raw {
-        match (word.as_str(), need) {
-            ("pte_samples", RawNeed::Count(count)) => needs.pte_samples = Some(count),
-            ("controls", RawNeed::Names(names)) => {
-                for name in names {
-                    let name = controls::plain(&name);
-                    if !controls::NAMES.contains(&name.as_str()) {
-                        return Err(format!(
-                            "no control '{name}'{}",
-                            hint(&name, controls::NAMES)
-                        ));
-                    }
-                    needs.controls.push(name);
-                }
-            }
-            (name, RawNeed::Count(count)) => {
-                let operation = Operation::from_word(name);
-                if matches!(&operation, Operation::Region(region) if !regions.iter().any(|one| **one == **region))
-                {
-                    return Err(format!("'{name}' is nothing a claim can need"));
-                }
-                needs.operations.push((operation, count));
-            }
-            (name, RawNeed::Names(_)) => return Err(format!("'{name}' needs a number")),
-        }
-    }
+    let needs = needs(raw, &regions)?;
     let rule = parse(rule, &regions).map_err(|why| format!("'{rule}': {why}"))?;
     let claim = Claim {
         id: id.to_owned(),
