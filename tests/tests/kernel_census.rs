@@ -6,6 +6,7 @@
 
 use std::process::Command;
 
+use map_trace::binary::Binary;
 use map_trace::model::event::{MapEvent, TraceLine};
 use map_trace::model::summary::{Count, CountKind};
 use map_trace_tests::{GoToolchain, Said, Session, Strip, Traced, go, go_toolchains};
@@ -51,6 +52,35 @@ fn a_full_census_counts_every_assign_and_every_step_of_a_loop() {
         assert!(own[0].iter().all(|own| *own < START), "{version}: {own:?}");
         let off = demo(&toolchain, "2000", &["--census", "off"]);
         assert_eq!(count(&off, "assign").kind, CountKind::None, "{version}");
+    }
+}
+
+/// Nothing but the functions that make maps larger is sure to be in a program.
+#[test]
+fn a_program_that_loops_over_no_map_has_its_maps_known_and_counted() {
+    for toolchain in go_toolchains() {
+        for strip in [Strip::No, Strip::Yes] {
+            let program = go(&toolchain, strip, "unlooped");
+            let version = format!("{} {strip:?}", toolchain.label());
+            let binary = Binary::open(&program).expect("a binary");
+            for step in ["runtime.mapiternext", "internal/runtime/maps.(*Iter).Next"] {
+                assert!(binary.symbol(step).is_empty(), "{version}: {step}");
+            }
+            let traced = Session::run(program)
+                .option("--census=full")
+                .traced()
+                .sound();
+            let assigns = count(&traced, "assign");
+            assert_eq!(assigns.kind, CountKind::Exact, "{version}");
+            let own = assigns.value - traced.said.number("assigns");
+            assert!(own < START, "{version}: {own}");
+            let lines = traced.trace.lines().iter();
+            let grown = lines.filter(|line| match line {
+                TraceLine::MapGrow(event) => event.map_type.as_deref() == Some("map[int]int"),
+                _ => false,
+            });
+            assert!(grown.count() >= 5, "{version}");
+        }
     }
 }
 

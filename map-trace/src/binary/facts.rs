@@ -190,12 +190,13 @@ fn interpreter(elf: &Elf) -> Option<String> {
     Some(super::name::clean(&String::from_utf8_lossy(&path)))
 }
 
-/// Swiss when the iterator of `internal/runtime/maps` is linked in; hmap when only the classic one is.
+/// By the functions that make a map larger: the runtime has maps of its own, so that one of them is in every program,
+/// and an iterator only in those that loop over a map.
 fn map_implementation(go: &GoTable) -> Option<MapImplementation> {
     let has = |name| !go.named(name).is_empty();
-    if has("internal/runtime/maps.(*Iter).Next") {
+    if has("internal/runtime/maps.(*Map).growToTable") {
         Some(MapImplementation::Swiss)
-    } else if has("runtime.mapiternext") {
+    } else if has("runtime.hashGrow") {
         Some(MapImplementation::Hmap)
     } else {
         None
