@@ -129,12 +129,10 @@ impl ProofVerdict {
                 .is_some_and(|expected| expected != self.verdict)
     }
 
-    /// Open though a verdict is expected.
+    /// Open, and not because nothing can decide it: a claim that no Go was found for is open, too.
     pub fn is_open(&self) -> bool {
         self.verdict == VerdictWord::Inconclusive
-            && self
-                .expected
-                .is_some_and(|expected| expected != VerdictWord::Inconclusive)
+            && self.expected != Some(VerdictWord::Inconclusive)
     }
 }
 
@@ -259,11 +257,12 @@ mod tests {
 
     #[test]
     fn failures_go_before_what_is_open() {
-        let verdict = |verdict, expected| ProofVerdict {
+        let verdict = |verdict, expected: VerdictWord| ProofVerdict {
             verdict,
             expected: Some(expected),
             ..ProofVerdict::default()
         };
+        let unjudged = ProofVerdict::default();
         let proof = |verdicts: Vec<ProofVerdict>| Proof {
             claims: vec![ProofClaim {
                 verdicts,
@@ -275,6 +274,8 @@ mod tests {
         assert!(!well.failed() && !well.open());
         let open = proof(vec![verdict(Inconclusive, Refuted)]);
         assert!(!open.failed() && open.open());
+        assert!(proof(vec![unjudged]).open());
+        assert!(!proof(vec![verdict(Inconclusive, Inconclusive)]).open());
         let failed = proof(vec![
             verdict(Supported, Refuted),
             verdict(Inconclusive, Refuted),

@@ -67,7 +67,9 @@ fn choose(text: &str, found: &BTreeMap<GoVersion, PathBuf>) -> Result<GoToolchai
             true => path.join("bin/go"),
             false => path.to_owned(),
         };
-        return ask(&go).ok_or_else(|| {
+        // It is started in other folders.
+        let absolute = std::path::absolute(&go).unwrap_or(go);
+        return ask(&absolute).ok_or_else(|| {
             Error::usage(format!("--go {text}"), "it is no go command and no GOROOT")
         });
     }
