@@ -292,7 +292,19 @@ fn a_trace_is_converted_for_other_tools() {
             .unwrap()
             .starts_with("{\"displayTimeUnit\"")
     );
-    complaint(ran(&["export", word(&trace), "--format", "parquet"]), 2);
+    let table = place.path().join("app.parquet");
+    let (code, ..) = ran(&[
+        "export",
+        word(&trace),
+        "--format",
+        "parquet",
+        "-o",
+        word(&table),
+    ]);
+    assert_eq!(code, 0);
+    let bytes = fs::read(&table).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    complaint(ran(&["export", word(&trace), "--format", "arrow"]), 2);
 }
 
 #[test]

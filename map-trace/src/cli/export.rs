@@ -51,7 +51,7 @@ impl ExportArgs {
         };
         let name = self.trace.display().to_string();
         let mut reader = open(&self.trace)?;
-        let (output, place): (Box<dyn Write>, _) = match self.output.as_deref() {
+        let (output, place): (Box<dyn Write + Send>, _) = match self.output.as_deref() {
             None => (Box::new(io::stdout()), Path::new("standard output")),
             Some(path) => {
                 refuse_source(path, &[&self.trace])?;

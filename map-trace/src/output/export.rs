@@ -6,6 +6,7 @@
 mod folded;
 pub(super) mod junit;
 mod otlp;
+mod parquet;
 mod perfetto;
 mod pprof;
 mod prometheus;
@@ -22,6 +23,9 @@ use crate::trace::ReadError;
 /// The lines of a trace, header first.
 pub type Lines<'a> = &'a mut dyn Iterator<Item = Result<TraceLine, ReadError>>;
 
+/// Where a conversion goes.
+pub type Out<'a> = &'a mut (dyn Write + Send);
+
 /// What made a conversion stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -35,7 +39,7 @@ pub enum ExportError {
 #[derive(Clone, Copy)]
 pub enum Convert {
     Summary(fn(&Summary) -> Vec<u8>),
-    Trace(fn(Lines<'_>, &mut dyn Write) -> Result<(), ExportError>),
+    Trace(fn(Lines<'_>, Out<'_>) -> Result<(), ExportError>),
 }
 
 /// A format of another tool.
@@ -47,7 +51,7 @@ pub struct Format {
 }
 
 /// Every format of `map-trace export`.
-pub const FORMATS: [Format; 8] = [
+pub const FORMATS: [Format; 9] = [
     Format {
         name: "perfetto",
         about: "a timeline for ui.perfetto.dev (Chrome JSON)",
@@ -67,6 +71,11 @@ pub const FORMATS: [Format; 8] = [
         name: "pprof",
         about: "a profile for go tool pprof (protocol buffers)",
         convert: Convert::Trace(pprof::export),
+    },
+    Format {
+        name: "parquet",
+        about: "a table of the events, for DuckDB and data frames",
+        convert: Convert::Trace(parquet::export),
     },
     Format {
         name: "prometheus",
@@ -120,10 +129,11 @@ mod tests {
             }
             Convert::Trace(convert) => convert(&mut reader(trace), &mut bytes).unwrap(),
         }
-        if format.name == "pprof" {
-            return pprof::tests::dump(&bytes);
+        match format.name {
+            "pprof" => pprof::tests::dump(&bytes),
+            "parquet" => parquet::tests::dump(&bytes),
+            _ => String::from_utf8(bytes).unwrap(),
         }
-        String::from_utf8(bytes).unwrap()
     }
 
     #[test]

@@ -3,12 +3,10 @@
 //! The innermost element says what happened. Frames and blanks follow the convention of Brendan Gregg's
 //! stackcollapse scripts: `;` between frames, the count after the last blank.
 
-use std::io::Write;
-
 use super::stacks::Stacks;
-use super::{ExportError, Lines};
+use super::{ExportError, Lines, Out};
 
-pub fn export(lines: Lines<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+pub fn export(lines: Lines<'_>, out: Out<'_>) -> Result<(), ExportError> {
     let stacks = Stacks::read(lines)?;
     for ((id, label), count) in &stacks.counts {
         for frame in stacks.frames(*id) {

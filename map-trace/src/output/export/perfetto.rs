@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{ExportError, Lines};
+use super::{ExportError, Lines, Out};
 use crate::model::TraceLine;
 use crate::model::event::{
     Context, EventKind, MapEvent, MarkEvent, MemoryCallEvent, PageFaultEvent,
@@ -27,7 +27,7 @@ struct Entry {
     cycle: Option<(char, u64)>,
 }
 
-pub fn export(lines: Lines<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+pub fn export(lines: Lines<'_>, out: Out<'_>) -> Result<(), ExportError> {
     out.write_all(b"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
     let mut first = true;
     for line in lines {

@@ -5,11 +5,9 @@
 //! needed are written by hand below: a field is its number and wire type, then a varint or a length and bytes.
 //! Places are functions; lines within them are not told apart.
 
-use std::collections::HashMap;
-use std::io::Write;
-
 use super::stacks::Stacks;
-use super::{ExportError, Lines};
+use super::{ExportError, Lines, Out};
+use std::collections::HashMap;
 
 /// Field numbers of `Profile`.
 mod profile {
@@ -83,7 +81,7 @@ impl Strings {
     }
 }
 
-pub fn export(lines: Lines<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+pub fn export(lines: Lines<'_>, out: Out<'_>) -> Result<(), ExportError> {
     let stacks = Stacks::read(lines)?;
     let mut strings = Strings::new();
     let mut whole = Message::default();

@@ -2,16 +2,14 @@
 //!
 //! Format: https://www.speedscope.app/file-format-schema.json
 
-use std::collections::HashMap;
-use std::io::Write;
-
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 use super::stacks::Stacks;
-use super::{ExportError, Lines};
+use super::{ExportError, Lines, Out};
 use crate::output::json::document;
 
-pub fn export(lines: Lines<'_>, out: &mut dyn Write) -> Result<(), ExportError> {
+pub fn export(lines: Lines<'_>, out: Out<'_>) -> Result<(), ExportError> {
     let stacks = Stacks::read(lines)?;
     let mut frames: Vec<Value> = stacks
         .names

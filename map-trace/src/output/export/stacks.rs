@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{ExportError, Lines};
 use crate::model::TraceLine;
 use crate::model::event::{Context, EventKind};
-use crate::model::stack::Frame;
+use crate::model::stack::{Frame, StackLine};
 use crate::output::plain::{clean, shorten};
 
 /// Stacks kept; events of further ones are counted without frames.
@@ -39,6 +39,15 @@ impl Stacks {
         Ok(stacks)
     }
 
+    /// Keeps the frames of a stack for the events that refer to it.
+    pub fn keep(&mut self, stack: &StackLine) {
+        if self.stacks.len() < MAX_STACKS {
+            let frames = stack.frames.iter().take(MAX_FRAMES).rev();
+            let numbers = frames.map(|frame| self.number(frame)).collect();
+            self.stacks.insert(stack.id, numbers);
+        }
+    }
+
     /// Frames of a stack, outermost first; empty when there is none.
     pub fn frames(&self, id: Option<u64>) -> &[u32] {
         id.and_then(|id| self.stacks.get(&id))
@@ -59,14 +68,7 @@ impl Stacks {
 
     fn line(&mut self, line: &TraceLine) {
         let kind = match line {
-            TraceLine::Stack(stack) => {
-                if self.stacks.len() < MAX_STACKS {
-                    let frames = stack.frames.iter().take(MAX_FRAMES).rev();
-                    let numbers = frames.map(|frame| self.number(frame)).collect();
-                    self.stacks.insert(stack.id, numbers);
-                }
-                return;
-            }
+            TraceLine::Stack(stack) => return self.keep(stack),
             TraceLine::PageFault(event) => {
                 let label = format!("page_fault {}", event.cause.word());
                 return self.add(&event.context, label, 1);
