@@ -17,4 +17,6 @@ pub struct Cpu {
     pub window: [u64; WINDOW_WORDS],
     /// How many of its words were read and have one behind them.
     pub window_links: u64,
+    /// The hash of the frames followed so far, between calls that each follow some of them.
+    pub far_hash: u64,
 }

@@ -19,6 +19,7 @@ mod settings;
 mod stack;
 mod task;
 mod userfaultfd;
+mod verifier;
 
 /// The helpers used (ring buffer, probe_read) need a GPL-compatible licence.
 #[unsafe(link_section = "license")]

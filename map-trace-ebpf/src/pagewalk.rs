@@ -9,6 +9,7 @@ use map_trace_common::record::{flag, pte_class};
 use crate::maps::{PAGE_TABLES, Process};
 use crate::settings::setting;
 use crate::task::{current, field_word, known_or, load, mm, read_word};
+use crate::verifier::forgotten;
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
@@ -65,7 +66,12 @@ pub fn walk_in(process: *const Process, address: u64) -> Entry {
     if pgd == 0 {
         return UNREAD;
     }
-    descend(pgd, address, tables)
+    let entry = descend(pgd, address, tables);
+    Entry {
+        raw: entry.raw,
+        level: forgotten(entry.level as u64, address) as u32,
+        flags: forgotten(entry.flags as u64, address) as u32,
+    }
 }
 
 /// Kernel virtual address of an address space's page-global directory; 0 when it cannot be read.
@@ -79,7 +85,8 @@ pub fn pgd_of(mm: u64) -> u64 {
 pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
     let mut table = pgd;
     let mut level = 5u32;
-    let mut changed = false;
+    // Not 0 once an entry was another at a second read; no branch, which the verifier would follow at every level.
+    let mut changed = 0u64;
     let mut shift = if tables.levels == 5 { 48 } else { 39 };
     // At most five levels; a plain bounded loop for the verifier.
     for _ in 0..5 {
@@ -89,12 +96,15 @@ pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
             return UNREAD;
         };
         // A 0 was read once more, by other means: what came into its place meanwhile is a change like any other.
-        changed |= setting!(word_type) != 0 && first != raw;
+        if setting!(word_type) != 0 {
+            changed |= first ^ raw;
+        }
         let leaf =
             level == 1 || raw & PRESENT == 0 || ((level == 2 || level == 3) && raw & HUGE != 0);
         if leaf {
-            changed |= again(slot, raw) != raw;
-            let flags = if changed { flag::PTE_UNSTABLE } else { 0 };
+            changed |= again(slot, raw) ^ raw;
+            let unstable = (changed | changed.wrapping_neg()) >> 63;
+            let flags = unstable as u32 * flag::PTE_UNSTABLE;
             return Entry { raw, level, flags };
         }
         table = tables.direct_map.wrapping_add(raw & tables.frame_mask);

@@ -10,6 +10,7 @@ use map_trace_common::record::{Header, StackRecord, kind};
 use crate::emit;
 use crate::maps::{CPU, Cpu, Process, STACKS};
 use crate::task::Registers;
+use crate::verifier::{forgotten, unseen};
 
 /// Words of user space outside the main text count as code when they lie this near to the ip.
 const NEAR: u64 = 64 << 20;
@@ -77,6 +78,16 @@ impl Code {
         Self {
             main: (start, length - 1),
             near,
+        }
+    }
+
+    /// The same, the verifier not knowing which it is.
+    #[inline(always)]
+    fn forgotten(self, any: u64) -> Self {
+        let range = |(start, last)| (forgotten(start, any), forgotten(last, any));
+        Self {
+            main: range(self.main),
+            near: range(self.near),
         }
     }
 
@@ -161,8 +172,8 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
     if span < FRAME_MAX {
         hash = mix(hash, span);
     }
-    let code = Code::around(ip, start, end);
-    let held = read_window(window, sp);
+    let code = Code::around(ip, start, end).forgotten(ip);
+    let held = forgotten(read_window(window, sp), ip);
     let aligned = if sp & 7 == 0 { held } else { 0 };
     // Through memory: the verifier would follow each way to a length apart.
     // SAFETY: this CPU's record.
@@ -190,7 +201,7 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
     // duffzero, from one word below rsp (cmd/compile/internal/amd64/ssa.go).
     let is_frame = span < FIRST_FRAME_MAX || bp.wrapping_add(8) == sp;
     let bp = if is_frame { bp } else { 0 };
-    frames(record, window, (sp, reach), bp, hash) | 1
+    frames(cpu, (sp, reach), bp, hash) | 1
 }
 
 /// Reads the stack from rsp to the end of the window or of the page, whichever comes first: the next page
@@ -231,15 +242,11 @@ fn read_words(window: *mut Window, sp: u64) -> u64 {
 /// Follows rbp as far as it stays in the window (`reach` words from `sp` on have one behind them), then outside
 /// of it. As few branches as can be: the verifier follows each of them in each turn.
 #[inline(always)]
-fn frames(
-    record: *mut StackRecord,
-    window: *const Window,
-    (sp, reach): (u64, u64),
-    bp: u64,
-    mut hash: u64,
-) -> u64 {
+fn frames(cpu: *mut Cpu, (sp, reach): (u64, u64), bp: u64, mut hash: u64) -> u64 {
     let mut bp = bp;
-    // SAFETY: the record is the caller's; every index is below its array's length.
+    // SAFETY: this CPU's record, held by the program that called.
+    let (record, window) = unsafe { (&raw mut (*cpu).stack, &raw const (*cpu).window) };
+    // SAFETY: as above; every index is below its array's length.
     unsafe {
         (*record).depth = 0;
         (*record).truncated = 0;
@@ -268,7 +275,17 @@ fn frames(
     if bp == 0 {
         return hash;
     }
-    map_trace_far_frames(bp, hash)
+    // SAFETY: as above.
+    unsafe {
+        (*cpu).far_hash = hash;
+        for _ in 0..=MAX_FRAMES / FAR_FRAMES {
+            bp = map_trace_far_frames(bp);
+            if bp == 0 {
+                break;
+            }
+        }
+        (*cpu).far_hash
+    }
 }
 
 /// True for what cannot be a frame's address: below the first page, in the kernel's half, or unaligned.
@@ -285,28 +302,38 @@ fn link(bp: u64, next: u64) -> u64 {
     next & mask
 }
 
-/// Follows rbp one read a frame. Go's chain leaves the goroutine's stack for the thread's and back, so that
+/// Frames that one call of [`map_trace_far_frames`] follows. The verifier follows each of its turns once a program;
+/// following all of a chain's turns cost it as much as the rest of the program.
+const FAR_FRAMES: usize = 8;
+
+/// Follows rbp one read a frame, [`FAR_FRAMES`] of them; gives back where the chain goes on, 0 at its end. The hash
+/// goes through the CPU's record. Go's chain leaves the goroutine's stack for the thread's and back, so that
 /// addresses need not grow; the bound on depth ends a cycle. A function of its own for the verifier, as
 /// [`map_trace_take_stack`] is.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn map_trace_far_frames(bp: u64, hash: u64) -> u64 {
+pub extern "C" fn map_trace_far_frames(bp: u64) -> u64 {
     let Some(cpu) = CPU.get_ptr_mut(0) else {
-        return hash;
+        return 0;
     };
-    // SAFETY: this CPU's record, held by the program that called.
-    let record = unsafe { &raw mut (*cpu).stack };
-    let (mut bp, mut hash) = (bp, hash);
-    // SAFETY: as above; slot is below the array's length.
+    let mut bp = bp;
+    // SAFETY: this CPU's record, held by the program that called; slot is below the array's length.
     unsafe {
+        let record = &raw mut (*cpu).stack;
+        let mut hash = (*cpu).far_hash;
         let mut slot = unseen((*record).depth as u64) as usize;
-        for _ in 0..MAX_FRAMES {
-            if slot >= MAX_FRAMES {
-                break;
-            }
+        for _ in 0..FAR_FRAMES {
             let mut frame = [0u64; 2];
             if is_no_frame(bp) || !read_user(&raw mut frame, bp) || frame[1] < 4096 {
-                return hash;
+                bp = 0;
+                break;
+            }
+            if slot >= MAX_FRAMES {
+                (*record).truncated = 1;
+                // A whole stack of the same frames is another one.
+                hash = mix(hash, MAX_FRAMES as u64);
+                bp = 0;
+                break;
             }
             (*record).frames[slot] = frame[1];
             slot = unseen(slot as u64 + 1) as usize;
@@ -314,21 +341,9 @@ pub extern "C" fn map_trace_far_frames(bp: u64, hash: u64) -> u64 {
             hash = mix(hash, frame[1]);
             bp = link(bp, frame[0]);
         }
-        (*record).truncated = 1;
+        (*cpu).far_hash = hash;
     }
-    hash
-}
-
-/// The same value, about which the compiler knows nothing: it then keeps the bounds check that the verifier
-/// wants to see.
-#[inline(always)]
-fn unseen(value: u64) -> u64 {
-    let mut value = value;
-    // An instruction without effect: none at all would leave two lines of source at one place, which the
-    // verifier refuses.
-    // SAFETY: the instruction touches its register only.
-    unsafe { core::arch::asm!("{0} += 0", inout(reg) value, options(nomem, nostack)) };
-    value
+    bp
 }
 
 /// Sends the CPU's scratch stack unless this hash was sent before. False when the ring has no room: the

@@ -324,3 +324,34 @@ fn interrupted_faults_that_are_only_counted_are_counted_as_such() {
     assert_eq!(kept + counted, 50);
     assert_eq!(traced.summary.witnesses.refused, 50);
 }
+
+/// The most return addresses taken of a stack, as the documentation says.
+const MOST_FRAMES: usize = 127;
+
+#[test]
+fn a_stack_is_whole_up_to_127_frames_and_marked_beyond() {
+    // Around what is read in one piece and in pieces of eight, and around the most.
+    let depths = [
+        1, 2, 8, 23, 24, 25, 31, 32, 33, 40, 64, 65, 119, 120, 121, 126, 127, 128, 129, 200,
+    ];
+    let arguments: Vec<_> = depths.iter().map(ToString::to_string).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let traced = traced("deep", &arguments);
+    let faults = traced.trace.faults_in(traced.said.range());
+    assert_eq!(faults.len(), depths.len());
+    for (depth, fault) in depths.into_iter().zip(faults) {
+        let id = fault.context.stack.expect("a stack");
+        let stack = traced.trace.stacks().find(|stack| stack.id == id);
+        let stack = stack.expect("its line");
+        let callers = stack
+            .frames
+            .iter()
+            .filter(|frame| frame.function.as_deref() == Some("caller"))
+            .count();
+        assert_eq!(
+            (callers, stack.truncated),
+            (depth.min(MOST_FRAMES), depth > MOST_FRAMES),
+            "depth {depth}"
+        );
+    }
+}

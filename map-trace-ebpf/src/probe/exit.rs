@@ -32,14 +32,14 @@ fn exit<C: EbpfContext>(_ctx: &C) {
 fn ended(cpu: *mut Cpu, process: *mut Process, pid_tgid: u64) {
     let current = task::current();
     syscall::abandon(cpu, process, pid_tgid);
-    signal::abandon(cpu, process, pid_tgid, false);
+    signal::abandon(pid_tgid, false);
     let mut header = emit::header::<ExitRecord>(kind::EXIT, pid_tgid);
     // do_exit has already counted this thread out (kernel/exit.c, signal->live).
     let live = task::field::<u64>(current, setting!(task_signal))
         .and_then(|signal| task::field::<i32>(signal, setting!(signal_live)));
     if live == Some(0) {
         header.flags = flag::LAST_THREAD;
-        signal::abandon(cpu, process, pid_tgid, true);
+        signal::abandon(pid_tgid, true);
     }
     fault_end::settle(&header, pid_tgid);
     fault_end::forget(pid_tgid);

@@ -6,8 +6,9 @@ use map_trace_common::record::{SignalRecord, flag, kind};
 
 use super::programs;
 use crate::emit::{self, Group};
-use crate::maps::{Cpu, PendingSignal, Process, SIGNALS};
+use crate::maps::{CPU, Cpu, PendingSignal, Process, SIGNALS};
 use crate::settings::setting;
+use crate::verifier::forgotten;
 use crate::{stack, task};
 
 programs!(
@@ -81,6 +82,7 @@ fn generate<C: EbpfContext>(ctx: &C) {
         return;
     }
     let pid_tgid = ((tgid as u64) << 32) | tid as u64;
+    let signal = forgotten(signal as u64, pid_tgid) as u32;
     let Some(cpu) = emit::enter(pid_tgid) else {
         return;
     };
@@ -112,6 +114,7 @@ fn deliver<C: EbpfContext>(ctx: &C) {
         return;
     }
     let pid_tgid = task::pid_tgid();
+    let signal = forgotten(signal as u64, pid_tgid) as u32;
     let tgid = (pid_tgid >> 32) as u32;
     let Some(process) = task::process(tgid) else {
         return;
@@ -200,19 +203,32 @@ fn undelivered(
 }
 
 /// A thread (or, with `group`, a process) that ends with signals pending: emits them as undelivered.
-pub fn abandon(cpu: *mut Cpu, process: *const Process, pid_tgid: u64, group: bool) {
-    let id = if group {
+#[inline(always)]
+pub fn abandon(pid_tgid: u64, group: bool) {
+    for signal in SIGNALS_RECORDED {
+        map_trace_abandon_signal(pid_tgid, signal as u64, group as u64);
+    }
+}
+
+/// Emits one of them. A global BPF function: verified once, not for each signal.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn map_trace_abandon_signal(pid_tgid: u64, signal: u64, group: u64) -> u64 {
+    let (Some(cpu), Some(process)) = (CPU.get_ptr_mut(0), task::process((pid_tgid >> 32) as u32))
+    else {
+        return 0;
+    };
+    let id = if group != 0 {
         (pid_tgid >> 32) as u32
     } else {
         pid_tgid as u32
     };
-    for signal in SIGNALS_RECORDED {
-        let key = key(id, signal, group);
-        if let Some(pending) = SIGNALS.get_ptr(&key) {
-            // SAFETY: a map value.
-            let pending = unsafe { *pending };
-            let _ = SIGNALS.remove(&key);
-            undelivered(cpu, process, signal, &pending, pid_tgid);
-        }
+    let key = key(id, signal as u32, group != 0);
+    if let Some(pending) = SIGNALS.get_ptr(&key) {
+        // SAFETY: a map value.
+        let pending = unsafe { *pending };
+        let _ = SIGNALS.remove(&key);
+        undelivered(cpu, process, signal as u32, &pending, pid_tgid);
     }
+    0
 }

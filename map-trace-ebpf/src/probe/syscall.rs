@@ -9,6 +9,7 @@ use crate::emit::{self, Group};
 use crate::maps::{CALLS, Cpu, PendingCall, Process};
 use crate::settings::setting;
 use crate::task::{self, PtRegs, Tracepoint};
+use crate::verifier::forgotten;
 use crate::{atomic, pagewalk, stack, userfaultfd};
 
 programs!("sys_enter", sys_enter, sys_enter_raw, enter);
@@ -103,6 +104,7 @@ fn entered<C: Tracepoint>(
     let Some(kind) = kind_of(number) else {
         return;
     };
+    let kind = forgotten(kind as u64, pid_tgid) as u32;
     let args = arguments(ctx, regs);
     let mut header = emit::header::<MemoryCallRecord>(kind, pid_tgid);
     fault_end::settle(&header, pid_tgid);
@@ -191,6 +193,7 @@ fn exit<C: Tracepoint>(ctx: &C) {
     let Some(cpu) = emit::enter(pid_tgid) else {
         return;
     };
+    let kind = forgotten(kind as u64, pid_tgid) as u32;
     exited(cpu, process, kind, task::argument(ctx, 1), pid_tgid);
     emit::leave(cpu);
 }
@@ -207,14 +210,11 @@ fn exited(cpu: *mut Cpu, process: *mut Process, kind: u32, result: u64, pid_tgid
         return;
     }
     let failed = (result as i64) < 0 && (result as i64) >= -4095;
-    let entry = if failed {
-        Default::default()
-    } else if kind == kind::MMAP {
-        pagewalk::walk_in(process, result)
-    } else if kind == kind::BRK {
+    let entry = if failed || kind == kind::BRK {
         Default::default()
     } else {
-        pagewalk::walk_in(process, call.args[0])
+        let moved = kind == kind::MMAP;
+        pagewalk::walk_in(process, if moved { result } else { call.args[0] })
     };
     finish(
         cpu,
@@ -248,6 +248,7 @@ pub fn finish(
     let Some(kind) = kind_of(call.number) else {
         return;
     };
+    let kind = forgotten(kind as u64, pid_tgid) as u32;
     let mut header = emit::header::<MemoryCallRecord>(kind, pid_tgid);
     let exit_ns = header.ktime_ns;
     header.ktime_ns = call.enter_ns;
