@@ -211,6 +211,50 @@ fn what_is_missing_from_a_trace_keeps_its_claims_open() {
     }
 }
 
+/// `check` with a file of one claim that holds, under needs and options of one's own.
+fn with_needs(needs: &str, options: &[&str]) -> (i32, Vec<Claim>) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let claim = format!(
+        "[[claim]]\nid = \"quiet\"\nstatement = \"no mprotect\"\nevent = \"mprotect\"\nduring = \"hot\"\n\
+         expect = \"== 0\"\nneeds = {{ {needs} }}\n"
+    );
+    fs::write(&file, claim).unwrap();
+    let session = Session::check(c("hot")).arguments(&["3", "0"]).in_full();
+    let session = session.option("--region").option("hot=hot");
+    let session = session
+        .option("--claims")
+        .option(file.path().to_str().unwrap());
+    let session = options
+        .iter()
+        .fold(session, |session, option| session.option(option));
+    let traced = session.traced();
+    (traced.status(), traced.summary.claims)
+}
+
+#[test]
+fn needs_that_the_options_rule_out_keep_a_claim_open() {
+    let (code, claims) = with_needs("controls = [\"mprotect\"]", &[]);
+    assert_eq!((code, verdicts(&claims)), (0, vec![VerdictWord::Supported]));
+    for (needs, options) in [
+        ("pte_samples = 1", &["--pte", "off"][..]),
+        ("assign = 2", &["--census", "off"][..]),
+        ("assign = 1000000000", &[][..]),
+    ] {
+        let (code, claims) = with_needs(needs, options);
+        assert_eq!(
+            (code, verdicts(&claims)),
+            (3, vec![VerdictWord::Inconclusive]),
+            "{needs}"
+        );
+        let (_, wanted) = needs.split_once(" = ").unwrap();
+        let reason = claims[0].reason.replace(',', "");
+        assert!(
+            reason.contains(&format!("{wanted} needed")),
+            "{needs}: {reason}"
+        );
+    }
+}
+
 #[test]
 fn the_programs_own_failure_counts_unless_it_is_to_be_ignored() {
     let failing = || Session::check(c("hot")).arguments(&["3", "5"]);

@@ -209,6 +209,55 @@ fn a_program_that_ends_otherwise_than_it_should_is_no_evidence() {
 }
 
 #[test]
+fn without_any_go_its_claims_stay_open_by_name_and_how_to_get_one_is_said() {
+    require_root();
+    let home = tempfile::tempdir().unwrap();
+    // The folders that a Go is looked for in, hidden in a mount namespace of its own.
+    let hide = "for place in /usr/lib/go* /usr/local/go*; do \
+                [ -d $place ] && mount -t tmpfs none $place; done; exec \"$@\"";
+    let output = Command::new("unshare")
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            hide,
+            "sh",
+            map_trace().to_str().unwrap(),
+        ])
+        .args(["prove", "--only", "1.4,1.7", "--format", "json"])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let document = document(&output);
+    let open: Vec<_> = document["claims"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|claim| claim["verdicts"].as_array().unwrap())
+        .map(|one| {
+            (
+                one["verdict"].as_str().unwrap(),
+                one["reason"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert!(open.len() >= 2, "{open:?}");
+    for (verdict, reason) in open {
+        assert_eq!(verdict, "inconclusive");
+        assert!(reason.contains("no Go"), "{reason}");
+    }
+    let note = document["notes"][0].as_str().unwrap();
+    assert!(
+        note.contains("no Go") && note.contains("https://go.dev/dl/"),
+        "{note}"
+    );
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_before_anything_runs() {
     for (arguments, says) in [
         (&["--only", "9.9"][..], "no such claim"),
