@@ -28,6 +28,19 @@ pub fn command(program: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// What cargo is to start test programs with: as root, whoever calls. Without the marks of sudo, for with them
+/// map-trace would run what it traces as the caller, which is not what every test is about.
+///
+/// # Errors
+///
+/// There is no sudo.
+pub fn runner() -> Result<String> {
+    Ok(format!(
+        "{} -E -- env -u SUDO_UID -u SUDO_GID -u SUDO_USER",
+        sudo()?
+    ))
+}
+
 /// sudo's name.
 ///
 /// # Errors

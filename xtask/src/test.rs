@@ -12,8 +12,8 @@ use map_trace_workloads as workloads;
 use crate::process::{cargo, run as spawn, show};
 use crate::{build, root, setup};
 
-/// The package whose tests trace programs and therefore run as root.
-const ROOT_PACKAGE: &str = "map-trace-tests";
+/// The packages whose tests trace programs or ask the kernel what only root may, and therefore run as root.
+const ROOT_PACKAGES: [&str; 2] = ["map-trace", "map-trace-tests"];
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -82,13 +82,10 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn unprivileged() -> Command {
     let mut command = cargo();
-    command.args([
-        "test",
-        "--workspace",
-        "--no-fail-fast",
-        "--exclude",
-        ROOT_PACKAGE,
-    ]);
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    for package in ROOT_PACKAGES {
+        command.args(["--exclude", package]);
+    }
     command
 }
 
@@ -96,10 +93,13 @@ fn unprivileged() -> Command {
 fn privileged(binary: &Path) -> Result<Command> {
     let mut command = cargo();
     command
-        .args(["test", "--no-fail-fast", "-p", ROOT_PACKAGE])
+        .args(["test", "--no-fail-fast"])
         .env("MAP_TRACE_BIN", binary);
+    for package in ROOT_PACKAGES {
+        command.args(["-p", package]);
+    }
     if !root::is_root() {
-        let runner = format!("{} -E --", root::sudo()?);
+        let runner = root::runner()?;
         command.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner);
     }
     // A trace writer must not depend on the tester's terminal settings.
