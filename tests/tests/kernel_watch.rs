@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use map_trace::model::event::{PteSampleEvent, TraceLine, WatchHitEvent};
+use map_trace::model::event::{EventKind, PteSampleEvent, TraceLine, WatchHitEvent};
 use map_trace_tests::{Session, Traced, c};
 
 fn hits(traced: &Traced) -> Vec<&WatchHitEvent> {
@@ -200,6 +200,40 @@ fn a_program_that_unmaps_what_is_watched_is_said_to() {
         .into_iter()
         .filter(|sample| sample.address.0 < gone && sample.time_ns > unmapped);
     assert!(first.filter(|sample| sample.pte.present).count() > 0);
+}
+
+#[test]
+fn samples_that_are_only_counted_are_no_evidence_either_where_nothing_is_mapped() {
+    // One in full, one held back here and most in the kernel; and all told but counted.
+    for detail in ["1", "0"] {
+        let traced = Session::run(c("unmapped"))
+            .argument("10")
+            .option("--watch-range")
+            .option("block")
+            .option("--detail")
+            .option(detail)
+            .traced();
+        let void: u64 = groups(&traced, Some(false));
+        assert!(void > 10, "{void}");
+        let total = &traced.summary.pte.total;
+        let told = samples(&traced).into_iter();
+        let told = told.filter(|sample| sample.mapped != Some(false)).count();
+        let counted = groups(&traced, Some(true)) + groups(&traced, None);
+        assert_eq!(total.samples, told as u64 + counted, "detail {detail}");
+    }
+}
+
+/// Samples counted by group of which this is said.
+fn groups(traced: &Traced, mapped: Option<bool>) -> u64 {
+    let lines = traced.trace.lines().iter();
+    lines
+        .filter_map(|line| match line {
+            TraceLine::Aggregate(group) if group.event == EventKind::PteSample => Some(group),
+            _ => None,
+        })
+        .filter(|group| group.mapped == mapped)
+        .map(|group| group.count)
+        .sum()
 }
 
 #[test]

@@ -117,6 +117,11 @@ impl<'a> EventView<'a> {
             TraceLine::FatalError(event) => {
                 (EventKind::FatalError, event.pid, Some(&event.context))
             }
+            TraceLine::Aggregate(group)
+                if group.event == EventKind::PteSample && group.mapped == Some(false) =>
+            {
+                return None;
+            }
             TraceLine::Aggregate(group) => (group.event, group.pid, Some(&group.context)),
         };
         let group = match line {

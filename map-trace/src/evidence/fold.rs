@@ -247,6 +247,7 @@ impl Fold {
                 };
                 self.refused = self.refused.saturating_add(undone);
             }
+            EventKind::PteSample if group.mapped == Some(false) => {}
             EventKind::PteSample => {
                 if let Some(pte) = &group.pte {
                     self.samples.add(pte, context, group.count);

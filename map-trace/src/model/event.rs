@@ -367,6 +367,10 @@ pub struct AggregateLine {
     /// What the entries of these page-table samples have in common; `raw` is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pte: Option<Pte>,
+    /// Of page-table samples: whether anything is mapped there, as in `pte_sample`; for those that the kernel counted,
+    /// as the address space was last known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped: Option<bool>,
     /// The watched range or watchpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,

@@ -61,6 +61,9 @@ fn line(
     } else {
         Mode::User
     };
+    let sampled = (event == EventKind::PteSample)
+        .then(|| sampled(key))
+        .flatten();
     let place = if fault {
         place(finished, key, value)
     } else {
@@ -86,9 +89,8 @@ fn line(
             .as_ref()
             .filter(|_| place.certain)
             .map(crate::space::Vma::facts),
-        pte: (event == EventKind::PteSample)
-            .then(|| sampled(key))
-            .flatten(),
+        mapped: sampled.and_then(|_| mapped(finished, key, value)),
+        pte: sampled,
         on: finished.watched.name(event, key.code),
         duration_ns: value.duration_ns,
         durations: if value.duration_ns == 0 {
@@ -112,6 +114,22 @@ fn place(finished: &Finished, key: &AggregateKey, value: &AggregateValue) -> Pla
         certain: first.certain && last.certain && one && current,
         ..first
     }
+}
+
+/// Whether anything is mapped where a group was sampled, by the address space as it was last known; null when part of it
+/// is, or for an image since replaced.
+fn mapped(finished: &Finished, key: &AggregateKey, value: &AggregateValue) -> Option<bool> {
+    let first = finished.spaces.place(key.tgid, value.address_min);
+    let last = finished.spaces.place(key.tgid, value.address_max);
+    let current = finished.generations.get(&key.tgid) == Some(&key.generation);
+    let there = first.vma.is_some();
+    let alike = if there {
+        first.vma.as_ref().map(|vma| vma.start) == last.vma.as_ref().map(|vma| vma.start)
+    } else {
+        // Between two addresses where nothing is, something may be.
+        last.vma.is_none() && value.address_min == value.address_max
+    };
+    (first.certain && last.certain && alike && current).then_some(there)
 }
 
 /// The cause of a group: that of its members that were delivered one by one, all alike in code, entry and

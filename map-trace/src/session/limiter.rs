@@ -28,6 +28,7 @@ struct Group {
     signal: Option<String>,
     /// Entry without its raw bits.
     pte: Option<Pte>,
+    mapped: Option<bool>,
     on: Option<String>,
 }
 
@@ -54,6 +55,7 @@ struct Facts<'a> {
     cause: Option<Cause>,
     signal: Option<&'a str>,
     pte: Option<Pte>,
+    mapped: Option<bool>,
     on: Option<&'a str>,
     context: &'a Context,
 }
@@ -109,6 +111,7 @@ impl Limiter {
                 raw: Address(0),
                 ..pte
             }),
+            mapped: facts.mapped,
             on: facts.on.map(str::to_owned),
         };
         if self.held.len() >= MAX_GROUPS && !self.held.contains_key(&group) {
@@ -164,6 +167,7 @@ fn line(group: Group, sum: &Sum) -> TraceLine {
         signal: group.signal,
         vma: None,
         pte: group.pte,
+        mapped: group.mapped,
         on: group.on,
         duration_ns: sum.duration_ns,
         durations: sum.durations,
@@ -224,6 +228,7 @@ fn fault(event: &PageFaultEvent) -> Facts<'_> {
         cause: Some(event.cause),
         signal: None,
         pte: None,
+        mapped: None,
         on: event.on.as_deref(),
         context: &event.context,
     }
@@ -241,6 +246,7 @@ fn call(kind: EventKind, event: &MemoryCallEvent) -> Facts<'_> {
         cause: None,
         signal: None,
         pte: None,
+        mapped: None,
         on: event.on.as_deref(),
         context: &event.context,
     }
@@ -258,6 +264,7 @@ fn signal(event: &SignalEvent) -> Facts<'_> {
         cause: None,
         signal: Some(&event.signal),
         pte: None,
+        mapped: None,
         on: event.on.as_deref(),
         context: &event.context,
     }
@@ -275,6 +282,7 @@ fn sample(event: &PteSampleEvent) -> Facts<'_> {
         cause: None,
         signal: None,
         pte: Some(event.pte),
+        mapped: event.mapped,
         on: event.on.as_deref(),
         context: &event.context,
     }
@@ -297,6 +305,7 @@ fn moment(kind: EventKind, time_ns: u64, pid: u32, context: &Context) -> Facts<'
         cause: None,
         signal: None,
         pte: None,
+        mapped: None,
         on: None,
         context,
     }
@@ -314,6 +323,7 @@ fn hit(event: &WatchHitEvent) -> Facts<'_> {
         cause: None,
         signal: None,
         pte: None,
+        mapped: None,
         on: event.on.as_deref(),
         context: &event.context,
     }

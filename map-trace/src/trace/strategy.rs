@@ -320,6 +320,7 @@ fn aggregate() -> impl Strategy<Value = TraceLine> {
                 signal,
                 vma,
                 pte: None,
+                mapped: None,
                 on: None,
                 duration_ns,
                 durations,

@@ -125,6 +125,7 @@ pub fn group(kind: EventKind, operation: Operation, count: u64) -> AggregateLine
         signal: None,
         vma: None,
         pte: None,
+        mapped: None,
         on: None,
         duration_ns: 0,
         durations: 0,

@@ -3,6 +3,7 @@
 use super::sessions::*;
 use crate::claim::{Claim, Setup};
 use crate::evidence::summarize;
+use crate::model::event::{AggregateLine, EventKind};
 use crate::model::summary::VerdictWord::{self, Inconclusive, Refuted, Supported};
 use crate::model::{Cause, Operation, TraceLine};
 
@@ -350,4 +351,25 @@ fn live_and_offline_verdicts_are_the_same() {
     let live = judge.finish(&summary);
     assert_eq!(live, run.judge_claims(claims));
     assert_eq!(live[0].verdict, Refuted);
+}
+
+#[test]
+fn samples_counted_by_group_where_nothing_is_mapped_refute_nothing() {
+    let pte = serde_json::json!({"raw": "0x0", "level": "4K", "present": false, "writable": false, "user": false,
+        "accessed": false, "dirty": false, "no_execute": false, "zero_page": false, "saved_dirty": false,
+        "empty": true, "prot_none": false, "uffd_wp": false, "unstable": false});
+    for (mapped, verdict) in [
+        (None, Refuted),
+        (Some(true), Refuted),
+        (Some(false), Inconclusive),
+    ] {
+        let counted = AggregateLine {
+            pte: Some(serde_json::from_value(pte.clone()).unwrap()),
+            mapped,
+            ..group(EventKind::PteSample, Operation::None, 3)
+        };
+        let run = sound().with(TraceLine::Aggregate(Box::new(counted)));
+        let seen = run.verdict("pte_sample where present=false == 0");
+        assert_eq!(seen.verdict, verdict, "{mapped:?}: {}", seen.reason);
+    }
 }
