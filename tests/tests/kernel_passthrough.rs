@@ -7,10 +7,12 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use map_trace::model::summary::Status;
 use map_trace_tests::{Said, Session, c, map_trace, require_root};
+use tempfile::TempDir;
 
 #[test]
 fn the_exit_status_is_the_programs_own() {
@@ -98,9 +100,19 @@ fn no_signal_state_and_no_file_of_ours_leaks_into_the_program() {
     }
 }
 
+/// A copy of a workload that every user may run, wherever this repository lies: home folders are often closed.
+fn open_to_all(workload: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.path().join(workload);
+    fs::copy(c(workload), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    (folder, copy)
+}
+
 #[test]
 fn under_sudo_the_program_runs_as_the_caller() {
-    let program = c("surroundings");
+    let (_folder, program) = open_to_all("surroundings");
     let traced = Session::run(&program)
         .with(|command| {
             command
@@ -139,7 +151,8 @@ fn as_root_keeps_root_under_sudo() {
 
 #[test]
 fn a_named_user_is_who_the_program_runs_as() {
-    let traced = Session::run(c("surroundings"))
+    let (_folder, program) = open_to_all("surroundings");
+    let traced = Session::run(&program)
         .option("--user")
         .option("nobody")
         .with(|command| {
@@ -151,9 +164,8 @@ fn a_named_user_is_who_the_program_runs_as() {
 
 #[test]
 fn a_program_is_found_in_the_path_as_a_shell_would() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(c("end"), folder.path().join("my-program")).unwrap();
+    let (folder, program) = open_to_all("end");
+    fs::rename(&program, folder.path().join("my-program")).unwrap();
     let path = format!(
         "{}:{}",
         folder.path().display(),

@@ -140,9 +140,11 @@ fn the_value_of_an_assign_belongs_to_it_and_a_store_beside_it_does_not() {
             assert_eq!(traced.status(), 0, "{}", traced.stderr());
             let own = traced.said.range();
             let (mut beside, mut values, mut open) = (0, BTreeMap::<_, u64>::new(), Vec::new());
-            // The kernel faults for itself when it writes a signal's frame.
+            // The kernel faults for itself when it writes a signal's frame, and a page of code may be cold.
             let faults = traced.trace.faults();
-            for fault in faults.filter(|fault| fault.mode == Mode::User) {
+            for fault in
+                faults.filter(|fault| fault.mode == Mode::User && !fault.error_code.instruction())
+            {
                 let functions = traced.trace.functions(&fault.context);
                 let whole = functions.contains(&"main.main");
                 let mut outward = functions.into_iter().skip_while(|f| COPYING.contains(f));
