@@ -8,7 +8,7 @@ use map_trace_common::record::{flag, pte_class};
 
 use crate::maps::{PAGE_TABLES, Process};
 use crate::settings::setting;
-use crate::task::{current, field_word, known_or, load, mm, read_word};
+use crate::task::{current, field_word, known_or, load, mm, read_kernel};
 use crate::verifier::forgotten;
 
 const PRESENT: u64 = 1;
@@ -92,12 +92,18 @@ pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
     for _ in 0..5 {
         let slot = table + ((address >> shift) & 511) * 8;
         let first = load(slot);
-        let Some(raw) = known_or(first, slot) else {
-            return UNREAD;
-        };
-        // A 0 was read once more, by other means: what came into its place meanwhile is a change like any other.
-        if setting!(word_type) != 0 {
-            changed |= first ^ raw;
+        let mut raw = first;
+        // A load that fails gives 0. Below the first table none does: the kernel itself reaches its tables through
+        // the direct map, and an entry that is present led there.
+        if level == 5 || setting!(word_type) == 0 {
+            let Some(known) = known_or(first, slot) else {
+                return UNREAD;
+            };
+            raw = known;
+            // What came into the place of a 0 meanwhile is a change like any other.
+            if setting!(word_type) != 0 {
+                changed |= first ^ raw;
+            }
         }
         let leaf =
             level == 1 || raw & PRESENT == 0 || ((level == 2 || level == 3) && raw & HUGE != 0);
@@ -122,11 +128,10 @@ pub fn descend(pgd: u64, address: u64, tables: &PageTables) -> Entry {
 /// Reads an entry once more.
 #[inline(always)]
 fn again(slot: u64, raw: u64) -> u64 {
-    // A 0 was read twice already, by different means.
-    if raw == 0 && setting!(word_type) != 0 {
-        return 0;
+    if setting!(word_type) != 0 {
+        return load(slot);
     }
-    read_word(slot).unwrap_or(!raw)
+    read_kernel(slot).unwrap_or(!raw)
 }
 
 /// What an entry that is neither present nor empty is: PROT_NONE, a swap entry, or something rarer.
