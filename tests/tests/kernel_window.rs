@@ -1,6 +1,7 @@
 //! Claims about a part of a run: from the first entry into one function to the first into another.
 
 use map_trace::model::summary::VerdictWord;
+use map_trace::model::vma::is_tracers_fault;
 use map_trace::model::{Operation, TraceLine};
 use map_trace_tests::{Session, Strip, Traced, c, go, go_toolchains};
 
@@ -73,6 +74,58 @@ fn the_part_can_end_before_the_program_does() {
         "{:?}",
         verdict(&nothing)
     );
+}
+
+/// Judges that nothing faults between the first entries into `stepped` and `closing`.
+fn stepped(options: &[&str], arguments: &[&str]) -> Traced {
+    let session = Session::check(c("stepped")).arguments(arguments);
+    let parts = ["--from", "stepped", "--until", "closing"];
+    let rule = ["--expect", "page_fault == 0"];
+    let words = parts.iter().chain(&rule).chain(options);
+    let session = words.fold(session, |session, word| session.option(word));
+    session.traced()
+}
+
+#[test]
+fn the_fault_of_a_stepped_probe_is_not_the_programs() {
+    for detail in ["all", "0"] {
+        let traced = stepped(&["--detail", detail], &["50", "touched"]).sound();
+        assert_eq!(
+            verdict(&traced).0,
+            VerdictWord::Supported,
+            "{detail}: {:?}",
+            verdict(&traced)
+        );
+        assert_eq!(traced.summary.witnesses.own, 1, "{detail}");
+        let own: Vec<_> = traced
+            .trace
+            .faults()
+            .filter(|fault| is_tracers_fault(fault.error_code, fault.vma.as_ref()))
+            .collect();
+        let [fault] = own[..] else {
+            panic!("{detail}: {own:?}");
+        };
+        assert_eq!(fault.address, fault.ip);
+        assert_eq!(fault.context.operation, Operation::None);
+    }
+}
+
+/// What the stepped instruction itself writes to is the program's affair, wherever it is executed.
+#[test]
+fn the_fault_of_a_stepped_instruction_is_the_programs() {
+    let traced = stepped(&[], &["50"]).sound();
+    assert_eq!(verdict(&traced), (VerdictWord::Refuted, "50 seen"));
+    assert_eq!(traced.summary.witnesses.own, 1);
+    let region = [
+        "--region",
+        "hot=stepped",
+        "--expect",
+        "page_fault during hot == 0",
+    ];
+    let traced = stepped(&region, &["50"]).sound();
+    // Out of its place the function has no name: that nothing was in it cannot be said.
+    let claim = &traced.summary.claims[1];
+    assert_eq!(claim.verdict, VerdictWord::Inconclusive, "{}", claim.reason);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::rule::{Area, Rule};
 use super::stacks::{Lack, StackFacts, Stacks};
 use crate::maps::Tables;
 use crate::model::event::{AggregateLine, Context, EventKind, TraceLine};
-use crate::model::vma::{VmaFacts, VmaKind};
+use crate::model::vma::{VmaFacts, VmaKind, is_tracers_fault};
 use crate::model::{Address, Operation};
 
 /// Why an event may or may not match. The numbers are those of the rule's conditions.
@@ -91,6 +91,12 @@ impl<'a> EventView<'a> {
             | TraceLine::Stack(_)
             | TraceLine::Mark(_)
             | TraceLine::Footer(_) => return None,
+            // What map-trace caused says nothing of the program.
+            TraceLine::PageFault(event)
+                if is_tracers_fault(event.error_code, event.vma.as_ref()) =>
+            {
+                return None;
+            }
             TraceLine::PageFault(event) => (EventKind::PageFault, event.pid, Some(&event.context)),
             TraceLine::Mprotect(event) => (EventKind::Mprotect, event.pid, Some(&event.context)),
             TraceLine::PkeyMprotect(event) => {
@@ -122,6 +128,7 @@ impl<'a> EventView<'a> {
             {
                 return None;
             }
+            TraceLine::Aggregate(group) if of_tracer(group) => return None,
             TraceLine::Aggregate(group) => (group.event, group.pid, Some(&group.context)),
         };
         let group = match line {
@@ -141,6 +148,12 @@ impl<'a> EventView<'a> {
             whole: false,
         })
     }
+}
+
+/// Page faults that map-trace caused.
+fn of_tracer(group: &AggregateLine) -> bool {
+    let code = group.error_code;
+    code.is_some_and(|code| is_tracers_fault(code, group.vma.as_ref()))
 }
 
 /// Whether the rule is about the event at all: its operation and its memory.

@@ -17,6 +17,7 @@ use crate::model::header::{FooterLine, HeaderLine};
 use crate::model::loss::Loss;
 use crate::model::runtime::{FatalErrorEvent, RuntimeSummary};
 use crate::model::summary::{Executable, Program, SUMMARY_SCHEMA, Summary};
+use crate::model::vma::is_tracers_fault;
 use crate::model::{FaultCode, Operation, TraceLine};
 
 /// Names (of signals, of modes and codes) told apart; the rest are counted together as [`OTHER`].
@@ -37,6 +38,7 @@ pub struct Fold {
     /// By mode (user, kernel, not known) and code.
     fault_codes: [BTreeMap<u64, u64>; 3],
     refused: u64,
+    own: u64,
     unattributed: u64,
     undecodable: u64,
     delivered: u64,
@@ -130,6 +132,9 @@ impl Fold {
         self.code(Some(event.mode), event.error_code, 1);
         if event.interrupted || witness::is_refused(event.cause, event.address) {
             self.refused = self.refused.saturating_add(1);
+        }
+        if is_tracers_fault(event.error_code, event.vma.as_ref()) {
+            self.own = self.own.saturating_add(1);
         }
     }
 
@@ -238,6 +243,9 @@ impl Fold {
             EventKind::PageFault => {
                 if let Some(code) = group.error_code {
                     self.code(group.mode, code, group.count);
+                    if is_tracers_fault(code, group.vma.as_ref()) {
+                        self.own = self.own.saturating_add(group.count);
+                    }
                 }
                 let refused = |cause| witness::is_refused(cause, group.address_min);
                 let undone = if group.cause.is_some_and(refused) {
@@ -308,7 +316,7 @@ impl Fold {
             } else {
                 footer.duration_ns
             },
-            witnesses: witness::balance(&footer.witnesses, self.refused),
+            witnesses: witness::balance(&footer.witnesses, self.refused, self.own),
             loss,
             events,
             causes: self.rows.total.causes(),

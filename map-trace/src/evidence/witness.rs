@@ -22,11 +22,11 @@ pub fn is_refused(cause: Cause, address: Address) -> bool {
     cause.is_refused() && !at_kernel_address(address)
 }
 
-/// Fills in `refused`, `residue` and `balanced` of the counts a footer carries.
+/// Fills in `refused`, `own`, `residue` and `balanced` of the counts a footer carries.
 ///
 /// Balanced: user + kernel faults of the tracepoints == perf's page-faults == minor + major + `refused`.
 /// Without perf's counters there is nothing to balance against, which is not balanced.
-pub fn balance(counts: &Witnesses, refused: u64) -> Witnesses {
+pub fn balance(counts: &Witnesses, refused: u64, own: u64) -> Witnesses {
     let tracepoints = counts
         .tracepoint
         .page_fault_user
@@ -38,6 +38,7 @@ pub fn balance(counts: &Witnesses, refused: u64) -> Witnesses {
     });
     Witnesses {
         refused,
+        own,
         residue: counts.perf.and_then(|perf| residue(counts, &perf)),
         balanced,
         ..counts.clone()
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_counts_of_a_real_run_balance() {
-        let balanced = balance(&seen(6687, 5, Some([6692, 6690, 1])), 1);
+        let balanced = balance(&seen(6687, 5, Some([6692, 6690, 1])), 1, 0);
         assert!(balanced.balanced);
         assert_eq!(balanced.refused, 1);
         assert_eq!(balanced.residue, Some(9));
@@ -95,20 +96,23 @@ mod tests {
             (counts(6687, 6692, 6690), 0),
             (counts(6687, 6692, 6690), 2),
         ] {
-            assert!(!balance(&counts, refused).balanced, "{counts:?} {refused}");
+            assert!(
+                !balance(&counts, refused, 0).balanced,
+                "{counts:?} {refused}"
+            );
         }
     }
 
     #[test]
     fn without_perf_nothing_is_balanced() {
-        let alone = balance(&seen(0, 0, None), 0);
+        let alone = balance(&seen(0, 0, None), 0, 0);
         assert_eq!((alone.balanced, alone.residue), (false, None));
     }
 
     #[test]
     fn numbers_that_overflow_do_not_balance() {
         let counts = seen(u64::MAX, 2, Some([1, u64::MAX, 2]));
-        assert!(!balance(&counts, u64::MAX).balanced);
+        assert!(!balance(&counts, u64::MAX, 0).balanced);
     }
 
     #[test]

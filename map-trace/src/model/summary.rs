@@ -86,6 +86,10 @@ pub struct Witnesses {
     pub rusage: Option<RusageWitness>,
     /// Faults that ended in a signal or EFAULT: neither minor nor major.
     pub refused: u64,
+    /// Faults among the tracepoints' that map-trace caused: the first probed instruction that a process executes out of
+    /// its place. They are no operation's, and no rule counts them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub own: u64,
     /// rusage minus perf: work the kernel did in the program's name without a fault (get_user_pages).
     pub residue: Option<i64>,
     /// tracepoints == perf page-faults == minor + major + refused.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, Prot};
+use super::{Address, FaultCode, Prot};
 
 /// What stands behind a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -43,10 +43,58 @@ pub struct VmaFacts {
     pub flags: Vec<String>,
 }
 
+/// The page on which the kernel executes probed instructions that it does not emulate, one a process
+/// (kernel/events/uprobes.c, `uprobe_xol_mapping`).
+pub const STEPPING: &str = "[uprobes]";
+
+/// A fault that the program owes to map-trace: the first instruction that a probe executes elsewhere is fetched from
+/// a page that nobody has touched. What such an instruction itself reads or writes is the program's.
+pub fn is_tracers_fault(code: FaultCode, vma: Option<&VmaFacts>) -> bool {
+    code.instruction()
+        && vma.is_some_and(|vma| {
+            vma.kind == VmaKind::Special && vma.name.as_deref() == Some(STEPPING)
+        })
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
 fn is_zero(value: &u64) -> bool {
     *value == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_fetches_from_the_page_of_stepped_instructions_are_map_traces() {
+        let vma = |kind, name: &str| VmaFacts {
+            start: Address(0x7fff_ffff_e000),
+            end: Address(0x7fff_ffff_f000),
+            prot: Prot::from_bits(4),
+            kind,
+            name: Some(name.to_owned()),
+            offset: 0,
+            shared: false,
+            flags: Vec::new(),
+        };
+        let fetch = FaultCode(FaultCode::INSTRUCTION | FaultCode::USER);
+        let stepping = vma(VmaKind::Special, STEPPING);
+        assert!(is_tracers_fault(fetch, Some(&stepping)));
+        assert!(!is_tracers_fault(
+            FaultCode(FaultCode::USER),
+            Some(&stepping)
+        ));
+        assert!(!is_tracers_fault(
+            fetch,
+            Some(&vma(VmaKind::Special, "[vdso]"))
+        ));
+        assert!(!is_tracers_fault(
+            fetch,
+            Some(&vma(VmaKind::File, STEPPING))
+        ));
+        assert!(!is_tracers_fault(fetch, None));
+    }
 }

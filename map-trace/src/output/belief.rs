@@ -72,7 +72,10 @@ fn witnesses(summary: &Summary) -> Remark {
     if witnesses.refused > 0 {
         parts = format!("{parts} + {} refused", number(witnesses.refused));
     }
-    let faults = count(traced, "fault");
+    let mut faults = count(traced, "fault");
+    if witnesses.own > 0 {
+        faults = format!("{faults} ({} by map-trace)", number(witnesses.own));
+    }
     let theirs = number(perf.page_faults);
     if witnesses.balanced {
         Remark::plain(format!("{faults} = perf {theirs} = {parts}"))

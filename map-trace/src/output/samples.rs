@@ -85,7 +85,7 @@ fn balanced(user: u64, kernel: u64, refused: u64) -> Witnesses {
         perf: Some(perf),
         ..Witnesses::default()
     };
-    crate::evidence::witness::balance(&raw, refused)
+    crate::evidence::witness::balance(&raw, refused, 0)
 }
 
 /// A Go program whose map grows; nothing lost.

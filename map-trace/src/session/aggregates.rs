@@ -6,9 +6,11 @@ use map_trace_common::limits::REGION_ANY;
 use map_trace_common::record::{AggregateKey, AggregateValue, kind, pte_class};
 
 use super::pipeline::{Finished, no_stack};
+use super::stacks::of_nothing;
 use crate::cause::{FaultInputs, VmaView, classify, kernel_class};
 use crate::model::event::{AggregateLine, Context, EventKind, Mode, TraceLine};
 use crate::model::pte::PteLevel;
+use crate::model::vma::is_tracers_fault;
 use crate::model::{Address, Cause, FaultCode, Operation, Pte, signal};
 use crate::space::Place;
 
@@ -53,7 +55,7 @@ fn line(
     key: &AggregateKey,
     value: &AggregateValue,
     event: EventKind,
-    context: Context,
+    mut context: Context,
 ) -> AggregateLine {
     let fault = event == EventKind::PageFault;
     let mode = if key.kind == kind::PAGE_FAULT_KERNEL {
@@ -70,6 +72,14 @@ fn line(
         Place::default()
     };
     let classified = fault.then(|| cause(finished, key, value, mode, &place));
+    let vma = place
+        .vma
+        .as_ref()
+        .filter(|_| place.certain)
+        .map(crate::space::Vma::facts);
+    if fault && is_tracers_fault(FaultCode(key.code), vma.as_ref()) {
+        of_nothing(&mut context);
+    }
     AggregateLine {
         event,
         count: value.count,
@@ -84,11 +94,7 @@ fn line(
         cause: classified.as_ref().map(|(cause, _)| *cause),
         cause_reason: classified.map(|(_, reason)| reason),
         signal: (event == EventKind::Signal).then(|| signal::name(key.code as i32)),
-        vma: place
-            .vma
-            .as_ref()
-            .filter(|_| place.certain)
-            .map(crate::space::Vma::facts),
+        vma,
         mapped: sampled.and_then(|_| mapped(finished, key, value)),
         pte: sampled,
         on: finished.watched.name(event, key.code),

@@ -9,9 +9,11 @@ use std::collections::{HashMap, VecDeque};
 
 use map_trace_common::record::{FaultEndRecord, MemoryCallRecord, PageFaultRecord, flag, kind};
 
+use super::stacks::of_nothing;
 use crate::cause::{Classified, FaultInputs, PteFacts, classify};
 use crate::model::event::{Context, Mode, PageFaultEvent};
 use crate::model::pte::{PteContext, PteLevel};
+use crate::model::vma::is_tracers_fault;
 use crate::model::{Address, Cause, FaultCode, Pte};
 use crate::space::{Place, Spaces};
 
@@ -184,7 +186,12 @@ impl Held {
             .place
             .vma
             .as_ref()
-            .filter(|_| !self.place.below_stack || !classified.cause.is_refused());
+            .filter(|_| !self.place.below_stack || !classified.cause.is_refused())
+            .map(crate::space::Vma::facts);
+        let mut context = self.context;
+        if is_tracers_fault(FaultCode(record.error_code), vma.as_ref()) {
+            of_nothing(&mut context);
+        }
         PageFaultEvent {
             time_ns: record.header.ktime_ns.saturating_sub(start_ns),
             pid: record.header.tgid,
@@ -194,12 +201,12 @@ impl Held {
             ip: Address(record.ip),
             error_code: FaultCode(record.error_code),
             pte,
-            vma: vma.map(crate::space::Vma::facts),
+            vma,
             cause: classified.cause,
             on: self.on,
             cause_reason: Some(reason(&classified)),
             interrupted: self.undone && !classified.cause.is_refused(),
-            context: self.context,
+            context,
             stall_ns: self.stall_ns,
         }
     }

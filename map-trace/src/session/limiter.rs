@@ -6,6 +6,7 @@ use crate::model::event::{
     AggregateLine, Context, EventKind, MapEvent, MemoryCallEvent, Mode, PageFaultEvent,
     PteSampleEvent, SignalEvent, TraceLine, WatchHitEvent,
 };
+use crate::model::vma::is_tracers_fault;
 use crate::model::{Address, Cause, FaultCode, Operation, Pte};
 
 /// Groups of held-back events kept apart at most; beyond, stacks and codes are no longer told apart.
@@ -82,8 +83,7 @@ impl Limiter {
         let Some(facts) = facts(line) else {
             return true;
         };
-        // The witnesses cannot be balanced without each of these, and they are few.
-        if matches!(line, TraceLine::PageFault(event) if event.interrupted) {
+        if matches!(line, TraceLine::PageFault(event) if stands_alone(event)) {
             return true;
         }
         let bucket = (facts.kind, facts.context.operation.clone(), facts.cause);
@@ -148,6 +148,12 @@ impl Limiter {
             .map(|(group, sum)| line(group, &sum))
             .collect()
     }
+}
+
+/// Few, and each is needed: without the one kind the witnesses cannot be balanced, and the other, which map-trace caused,
+/// would be taken for the program's.
+fn stands_alone(event: &PageFaultEvent) -> bool {
+    event.interrupted || is_tracers_fault(event.error_code, event.vma.as_ref())
 }
 
 fn line(group: Group, sum: &Sum) -> TraceLine {

@@ -9,6 +9,7 @@ use crate::decode::StackBytes;
 use crate::maps::{Attribution, Tables};
 use crate::model::event::Context;
 use crate::model::stack::StackLine;
+use crate::model::vma::STEPPING;
 use crate::model::{Operation, TraceLine};
 use crate::space::Spaces;
 
@@ -35,6 +36,13 @@ pub struct StackOf {
     pub attribution: Attribution,
     /// A new line to write before the event's.
     pub line: Option<TraceLine>,
+}
+
+/// What map-trace itself caused is no operation's.
+pub fn of_nothing(context: &mut Context) {
+    context.operation = Operation::None;
+    context.sub_operation = None;
+    context.map = None;
 }
 
 impl StackOf {
@@ -159,10 +167,6 @@ impl Stacks {
         }
     }
 }
-
-/// Where the kernel executes probed instructions that it does not emulate (kernel/events/uprobes.c); what is
-/// there has no other name.
-const STEPPING: &str = "[uprobes]";
 
 /// The runtime's own functions for memory that nobody uses (runtime/mem.go).
 fn frees(function: Option<&str>) -> bool {
