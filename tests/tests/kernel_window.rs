@@ -161,7 +161,8 @@ fn a_go_program_is_judged_from_a_phase_of_its_own() {
         let session = session
             .arguments(&["-n", "100000"])
             .option("--from")
-            .option("main.rangeOver");
+            .option("main.rangeOver")
+            .option("--region=phase=main.rangeOver");
         let rule = ["--expect", "page_fault during assign <= 50"];
         let traced = rule
             .iter()
@@ -169,6 +170,9 @@ fn a_go_program_is_judged_from_a_phase_of_its_own() {
             .traced()
             .sound();
         assert_eq!(marks(&traced), ["main.rangeOver"], "{}", toolchain.version);
+        // Go's table has the function, and the symbol table once more.
+        let known = &traced.trace.footer().regions;
+        assert_eq!(known["phase"], 1, "{}", toolchain.version);
         let before = traced
             .summary
             .operations

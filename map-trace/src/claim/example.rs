@@ -3,7 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use super::matching::{EventView, Knowledge};
-use crate::model::event::{AggregateLine, MemoryCallEvent, PageFaultEvent, SignalEvent, TraceLine};
+use crate::model::event::{
+    AggregateLine, MemoryCallEvent, Mode, PageFaultEvent, SignalEvent, TraceLine,
+};
 use crate::model::stack::Frame;
 use crate::model::{Operation, Prot};
 
@@ -92,8 +94,13 @@ fn fault(event: &PageFaultEvent) -> String {
         .vma
         .as_ref()
         .map_or("unmapped".to_owned(), |vma| vma.prot.to_string());
+    // In a system call, or with a signal's frame: no instruction of the program's made it.
+    let who = match event.mode {
+        Mode::Kernel => "kernel ",
+        Mode::User => "",
+    };
     format!(
-        "page_fault ({}, {access} of {}, {prot})",
+        "page_fault ({}, {who}{access} of {}, {prot})",
         event.cause.word(),
         event.address
     )

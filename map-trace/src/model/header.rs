@@ -124,7 +124,7 @@ pub struct FooterLine {
     /// What was not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,
-    /// Functions known to be in each `--region`: in the program and in libraries that were on some stack.
+    /// Functions, by their names, known to be in each `--region`: in the program and in libraries that were on some stack.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub regions: BTreeMap<String, u64>,
     /// What `--watch` and `--watch-range` asked for.

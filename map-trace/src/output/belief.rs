@@ -72,10 +72,10 @@ fn witnesses(summary: &Summary) -> Remark {
     if witnesses.refused > 0 {
         parts = format!("{parts} + {} refused", number(witnesses.refused));
     }
-    let mut faults = count(traced, "fault");
     if witnesses.own > 0 {
-        faults = format!("{faults} ({} by map-trace)", number(witnesses.own));
+        parts = format!("{parts} ({} by map-trace)", number(witnesses.own));
     }
+    let faults = count(traced, "fault");
     let theirs = number(perf.page_faults);
     if witnesses.balanced {
         Remark::plain(format!("{faults} = perf {theirs} = {parts}"))

@@ -1,6 +1,6 @@
 //! Interned stacks: each is named once, when the first event that has it is told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::modules::{self, JitMaps};
 use crate::binary::stack::RawStack;
@@ -99,13 +99,16 @@ impl Stacks {
         if !tables.has_regions() {
             return sizes;
         }
-        let mut take = |name: &str| {
-            if let Some(region) = tables.region(name) {
-                *sizes.entry(region.word().to_owned()).or_default() += 1;
-            }
-        };
         for binary in self.namer.symbolizer.binaries() {
-            // Go's names have those of its functions among them.
+            // Go's names have those of its functions among them; the symbol table has these once more.
+            let mut names = BTreeSet::new();
+            let mut take = |name: &str| {
+                if let Some(region) = tables.region(name)
+                    && names.insert(name.to_owned())
+                {
+                    *sizes.entry(region.word().to_owned()).or_default() += 1;
+                }
+            };
             binary.go_names(&mut take);
             binary.functions(&mut |function| take(&function.name));
         }
