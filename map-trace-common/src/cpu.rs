@@ -15,8 +15,19 @@ pub struct Cpu {
     pub stack: StackRecord,
     /// The user stack from rsp upward, read at once: most frame links lie in it.
     pub window: [u64; WINDOW_WORDS],
-    /// How many of its words were read and have one behind them.
-    pub window_links: u64,
+    /// What of it was read.
+    pub read: Read,
     /// The hash of the frames followed so far, between calls that each follow some of them.
     pub far_hash: u64,
+}
+
+/// What of the window was read for the stack at hand.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Read {
+    /// Words that have one behind them.
+    pub links: u64,
+    pub words: u64,
+    /// 1 when a library's code runs.
+    pub library: u64,
 }

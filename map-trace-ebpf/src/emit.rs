@@ -3,9 +3,11 @@
 
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_probe_read_kernel};
 use map_trace_common::counters::KindCounters;
-use map_trace_common::limits::{AGGREGATE_SHIFT, MAX_FRAMES, REGION_ANY, RING_DETAIL_BYTES};
+use map_trace_common::limits::{
+    AGGREGATE_SHIFT, LIBRARY_WORDS, MAX_FRAMES, REGION_ANY, RING_DETAIL_BYTES, WINDOW_WORDS,
+};
 use map_trace_common::record::{
     self, Aggregate, AggregateKey, AggregateValue, Header, StackRecord,
 };
@@ -255,20 +257,27 @@ pub fn supplement<T>(record: &T) {
     let _no_room = EVENTS.output::<T>(record, FLAGS);
 }
 
-/// Sends a stack record, only its used frames.
+/// Sends a stack record, of its list only what is used: the frames, and the words behind them.
 ///
 /// # Safety
-/// `record` is this CPU's scratch record.
+/// `record` and `window` are this CPU's.
 #[inline(always)]
-pub unsafe fn stack(record: *mut StackRecord) -> bool {
-    // SAFETY: the caller's record; depth is read once, so that the bound below holds for its use.
-    let depth = unsafe { core::ptr::read_volatile(&raw const (*record).depth) } as usize;
-    if depth > MAX_FRAMES {
+pub unsafe fn stack(record: *mut StackRecord, window: *const [u64; WINDOW_WORDS]) -> bool {
+    // SAFETY: the caller's record; both are read once, so that the bounds below hold for their use.
+    let (depth, words) = unsafe {
+        (
+            core::ptr::read_volatile(&raw const (*record).depth) as usize,
+            core::ptr::read_volatile(&raw const (*record).word_count) as usize,
+        )
+    };
+    if depth > MAX_FRAMES || words > LIBRARY_WORDS {
         return false;
     }
-    let size = core::mem::offset_of!(StackRecord, frames) + depth * 8;
-    // SAFETY: size is at most the record's.
+    let size = core::mem::offset_of!(StackRecord, list) + (depth + words) * 8;
+    // SAFETY: size is at most the record's, and so is where the words end.
     unsafe {
+        let behind = (&raw mut (*record).list).cast::<u64>().add(depth);
+        bpf_probe_read_kernel(behind.cast(), (words * 8) as u32, window.cast());
         (*record).header.size = size as u32;
         let bytes = core::slice::from_raw_parts(record.cast::<u8>(), size);
         EVENTS.output::<[u8]>(bytes, FLAGS).is_ok()

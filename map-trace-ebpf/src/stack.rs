@@ -4,7 +4,7 @@
 //! that the stack's first kilobyte is read in one piece and only links that leave it are read one by one.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use map_trace_common::limits::{MAX_FRAMES, STACK_WORDS, WINDOW_WORDS};
+use map_trace_common::limits::{LIBRARY_WORDS, MAX_FRAMES, OWN_WINDOW, OWN_WORDS, WINDOW_WORDS};
 use map_trace_common::record::{Header, StackRecord, kind};
 
 use crate::emit;
@@ -21,8 +21,6 @@ const FIRST_FRAME_MAX: u64 = 1 << 20;
 /// Bounds of a text that tell instead which words tell stacks apart: the one at rsp, or none.
 const ONLY_RETURN: (u64, u64) = (1, 0);
 const ONLY_FRAMES: (u64, u64) = (2, 0);
-const WORDS_BYTES: u64 = STACK_WORDS as u64 * 8;
-const WINDOW_BYTES: u64 = WINDOW_WORDS as u64 * 8;
 
 /// Frames followed through the window; deeper ones are read one by one. Each costs the verifier its share.
 const WINDOW_FRAMES: usize = 24;
@@ -50,7 +48,7 @@ pub fn mix(hash: u64, word: u64) -> u64 {
 }
 
 /// Where words that could be return addresses lie, which tell stacks apart; data words must not, or every event
-/// would have a stack of its own. Starts and last offsets. No branch depends on a word: the processor would guess
+/// would have a stack of its own. Starts and lengths. No branch depends on a word: the processor would guess
 /// some of them wrong each time, and the verifier would follow each.
 struct Code {
     main: (u64, u64),
@@ -58,7 +56,9 @@ struct Code {
 }
 
 /// Nothing lies in it.
-const NOWHERE: (u64, u64) = (0, u64::MAX);
+const NOWHERE: (u64, u64) = (0, 0);
+/// Words of a library's stack that one turn of the loop takes.
+const UNROLLED: usize = 4;
 
 impl Code {
     #[inline(always)]
@@ -73,10 +73,10 @@ impl Code {
         let near = if ip.wrapping_sub(start) < length {
             NOWHERE
         } else {
-            (ip.wrapping_sub(NEAR), 2 * NEAR - 1)
+            (ip.wrapping_sub(NEAR), 2 * NEAR)
         };
         Self {
-            main: (start, length - 1),
+            main: (start, length),
             near,
         }
     }
@@ -84,49 +84,62 @@ impl Code {
     /// The same, the verifier not knowing which it is.
     #[inline(always)]
     fn forgotten(self, any: u64) -> Self {
-        let range = |(start, last)| (forgotten(start, any), forgotten(last, any));
+        let range = |(start, length)| (forgotten(start, any), forgotten(length, any));
         Self {
             main: range(self.main),
             near: range(self.near),
         }
     }
 
-    /// 0 for a word that lies in it, all ones for others.
+    /// The ip is not in the program's own text.
     #[inline(always)]
-    fn outside(range: (u64, u64), word: u64) -> u64 {
-        // An offset beyond the last makes the difference negative; so does one that is itself negative.
-        let offset = word.wrapping_sub(range.0);
-        ((offset | range.1.wrapping_sub(offset)) as i64 >> 63) as u64
+    fn is_library(&self) -> bool {
+        self.near.1 != 0
     }
 
-    /// A sum over the words that lie in it, each with its place.
+    /// The highest bit is set for a word that lies in it: its distance from the start is not negative, and that from
+    /// the end is.
     #[inline(always)]
-    fn sum(&self, window: *const Window) -> u64 {
+    fn inside(range: (u64, u64), word: u64) -> u64 {
+        let offset = word.wrapping_sub(range.0);
+        offset ^ offset.wrapping_sub(range.1)
+    }
+
+    /// Takes a word into a sum, each with its place, when the highest bit of `inside` says so.
+    #[inline(always)]
+    fn add(sum: u64, word: u64, inside: u64) -> u64 {
+        let told = ((inside as i64) >> 63) as u64 & word;
+        sum.wrapping_mul(0x3c6e_f373).wrapping_add(told)
+    }
+
+    /// A sum over the words of the program's own stack.
+    #[inline(always)]
+    fn own_sum(&self, window: *const Window) -> u64 {
         let mut sum = 0u64;
-        if self.near == NOWHERE {
-            for index in 0..STACK_WORDS {
-                // SAFETY: the index is below the window's length.
-                let word = unsafe { (*window)[index] };
-                let outside = Self::outside(self.main, word);
-                sum = sum.wrapping_add(word.wrapping_mul(factor(index)) | outside);
-            }
-            return sum;
-        }
-        for index in 0..STACK_WORDS {
-            // SAFETY: as above.
+        for index in 0..OWN_WORDS {
+            // SAFETY: the index is below the window's length.
             let word = unsafe { (*window)[index] };
-            let outside = Self::outside(self.main, word) & Self::outside(self.near, word);
-            sum = sum.wrapping_add(word.wrapping_mul(factor(index)) | outside);
+            sum = Self::add(sum, word, Self::inside(self.main, word));
         }
         sum
     }
-}
 
-/// A different odd factor for each place: the words' products can then be added in any order.
-#[inline(always)]
-const fn factor(index: usize) -> u64 {
-    0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(0x2545_f491_4f6c_dd1d_u64.wrapping_add(4 * index as u64))
-        | 1
+    /// A sum over every second word of a library's stack: libraries keep to the ABI, by which a call leaves rsp 8
+    /// beyond a multiple of 16.
+    #[inline(always)]
+    fn library_sum(&self, window: *const Window, sp: u64) -> u64 {
+        let mut sum = 0u64;
+        let odd = unseen((sp >> 3 & 1) ^ 1) as usize & 1;
+        for turn in 0..LIBRARY_WORDS / 2 / UNROLLED {
+            for index in turn * UNROLLED..(turn + 1) * UNROLLED {
+                // SAFETY: twice the index is at most two less than the words that are read.
+                let word = unsafe { *window.cast::<u64>().add(odd + 2 * index) };
+                let inside = Self::inside(self.main, word) | Self::inside(self.near, word);
+                sum = Self::add(sum, word, inside);
+            }
+        }
+        sum
+    }
 }
 
 /// Takes the stack into the CPU's scratch record and returns its hash, never 0.
@@ -173,28 +186,37 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
         hash = mix(hash, span);
     }
     let code = Code::around(ip, start, end).forgotten(ip);
-    let held = forgotten(read_window(window, sp), ip);
+    let library = code.is_library();
+    let held = read_window(window, sp, library);
     let aligned = if sp & 7 == 0 { held } else { 0 };
     // Through memory: the verifier would follow each way to a length apart.
     // SAFETY: this CPU's record.
-    let reach = unsafe {
-        core::ptr::write_volatile(&raw mut (*cpu).window_links, aligned.saturating_sub(8) / 8);
-        core::ptr::read_volatile(&raw const (*cpu).window_links)
+    let (reach, held, library) = unsafe {
+        let read = &raw mut (*cpu).read;
+        core::ptr::write_volatile(&raw mut (*read).links, aligned.saturating_sub(8) / 8);
+        core::ptr::write_volatile(&raw mut (*read).words, held / 8);
+        core::ptr::write_volatile(&raw mut (*read).library, library as u64);
+        (
+            core::ptr::read_volatile(&raw const (*read).links),
+            core::ptr::read_volatile(&raw const (*read).words),
+            core::ptr::read_volatile(&raw const (*read).library) != 0,
+        )
     };
     // SAFETY: as above; each access is inside the record.
     unsafe {
         (*record).ip = ip;
         (*record).sp = sp;
         (*record).bp = bp;
-        (*record).word_count = if held < WORDS_BYTES {
-            (held / 8) as u32
-        } else {
-            STACK_WORDS as u32
-        };
         if (start, end) == ONLY_RETURN {
             hash = mix(hash, (*window)[0]);
         }
-        hash = mix(hash, code.sum(window));
+        let (telling, sum) = if library {
+            (LIBRARY_WORDS, code.library_sum(window, sp))
+        } else {
+            (OWN_WORDS, code.own_sum(window))
+        };
+        (*record).word_count = held.min(telling as u64) as u32;
+        hash = mix(hash, sum);
     }
     // Code built without frame pointers keeps anything in rbp. What does not lie a frame above rsp is not a
     // frame's, and reading it would cost a fault of our own. Go puts up a frame of its own for duffcopy and
@@ -204,39 +226,29 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
     frames(cpu, (sp, reach), bp, hash) | 1
 }
 
-/// Reads the stack from rsp to the end of the window or of the page, whichever comes first: the next page
-/// may not be there. Returns how many bytes are held; those of the first [`STACK_WORDS`] that are not are 0.
+/// Reads the stack from rsp on. Where the next page is not there, which is rare, what lies before it. Returns how many
+/// bytes are held; the others are 0.
 #[inline(always)]
-fn read_window(window: *mut Window, sp: u64) -> u64 {
-    let room = 4096 - (sp & 4095);
-    if room < WORDS_BYTES {
-        return read_words(window, sp);
-    }
-    let bytes = if room < WINDOW_BYTES {
-        room
+fn read_window(window: *mut Window, sp: u64, library: bool) -> u64 {
+    let (wanted, read) = if library {
+        let whole = window.cast::<[u64; LIBRARY_WORDS]>();
+        (LIBRARY_WORDS, read_user(whole, sp))
     } else {
-        WINDOW_BYTES
+        let own = window.cast::<[u64; OWN_WINDOW]>();
+        (OWN_WINDOW, read_user(own, sp))
     };
-    // SAFETY: at most the window's size is written.
-    let failed = unsafe { bpf_probe_read_user(window.cast(), bytes as u32, sp as *const _) };
-    if failed == 0 { bytes } else { 0 }
-}
-
-/// Near the end of a page: the words of both pages, or two, as far as they are there.
-#[inline(always)]
-fn read_words(window: *mut Window, sp: u64) -> u64 {
-    // SAFETY: the array is part of the window.
-    unsafe {
-        if read_user(window.cast::<[u64; STACK_WORDS]>(), sp) {
-            return WORDS_BYTES;
-        }
-        *window.cast::<[u64; STACK_WORDS]>() = [0; STACK_WORDS];
-        if read_user(window.cast::<[u64; 2]>(), sp) {
-            16
-        } else {
-            0
-        }
+    let wanted = wanted as u64 * 8;
+    if read {
+        return wanted;
     }
+    // The failed read has zeroed what it was to fill.
+    let room = 4096 - (sp & 4095);
+    if room >= wanted {
+        return 0;
+    }
+    // SAFETY: less than the window's size is written.
+    let failed = unsafe { bpf_probe_read_user(window.cast(), room as u32, sp as *const _) };
+    if failed == 0 { room } else { 0 }
 }
 
 /// Follows rbp as far as it stays in the window (`reach` words from `sp` on have one behind them), then outside
@@ -262,7 +274,7 @@ fn frames(cpu: *mut Cpu, (sp, reach): (u64, u64), bp: u64, mut hash: u64) -> u64
                 bp = 0;
                 break;
             }
-            (*record).frames[index] = caller;
+            (*record).list[index] = caller;
             (*record).depth = index as u32 + 1;
             hash = mix(hash, caller);
             if next == bp {
@@ -335,7 +347,7 @@ pub extern "C" fn map_trace_far_frames(bp: u64) -> u64 {
                 bp = 0;
                 break;
             }
-            (*record).frames[slot] = frame[1];
+            (*record).list[slot] = frame[1];
             slot = unseen(slot as u64 + 1) as usize;
             (*record).depth = slot as u32;
             hash = mix(hash, frame[1]);
@@ -353,18 +365,15 @@ pub fn send(cpu: *mut Cpu, header: &Header, hash: u64) -> bool {
     if STACKS.get_ptr(&hash).is_some() {
         return true;
     }
-    // SAFETY: this CPU's record, held for the run of the program.
+    // SAFETY: this CPU's record and window, held for the run of the program.
     let sent = unsafe {
-        for index in 0..STACK_WORDS {
-            (*cpu).stack.words[index] = (*cpu).window[index];
-        }
         (*cpu).stack.header = Header {
             kind: kind::STACK,
             size: 0,
             stack: hash,
             ..*header
         };
-        emit::stack(&raw mut (*cpu).stack)
+        emit::stack(&raw mut (*cpu).stack, &raw const (*cpu).window)
     };
     if sent {
         let _ = STACKS.insert(&hash, &1, 0);

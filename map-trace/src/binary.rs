@@ -27,7 +27,9 @@ mod prologue;
 pub mod reach;
 mod relocations;
 mod return_slot;
+mod slots;
 pub mod stack;
+mod start;
 pub mod symbolizer;
 mod symbols;
 mod unwind;
@@ -49,6 +51,7 @@ use elf::Elf;
 use go::{BuildInfo, GoTable};
 use image::Image;
 use relocations::Relocations;
+use slots::Slots;
 use symbols::Symbols;
 use unwind::Cfi;
 
@@ -108,6 +111,8 @@ pub struct Binary {
     build_id: OnceLock<Option<String>>,
     relocations: OnceLock<Relocations>,
     flows: flow::Flows,
+    return_slots: Slots<ReturnSlot>,
+    frame_pointers: Slots<bool>,
 }
 
 impl Binary {
@@ -141,6 +146,8 @@ impl Binary {
             build_id: OnceLock::new(),
             relocations: OnceLock::new(),
             flows: flow::Flows::default(),
+            return_slots: Slots::default(),
+            frame_pointers: Slots::default(),
         })
     }
 
@@ -302,6 +309,14 @@ impl Binary {
         match self.go().filter(|go| go.contains(svma)) {
             Some(go) => go.frames(svma, out),
             None => self.native_frames(svma, out),
+        }
+        if out.is_empty() && self.is_nameless_start(svma) {
+            out.push(CodeFrame {
+                function: start::START.to_owned(),
+                file: None,
+                line: None,
+                inlined: false,
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 
-use map_trace_common::limits::MAX_FRAMES;
+use map_trace_common::limits::{LIBRARY_WORDS, MAX_FRAMES};
 use map_trace_common::record::{
     ExecRecord, ExitRecord, FaultEndRecord, ForkRecord, Header, MapOperationRecord,
     MemoryCallRecord, PageFaultRecord, PteSampleRecord, SignalRecord, StackRecord,
@@ -24,6 +24,8 @@ pub enum DecodeError {
     },
     #[error("a stack claims {0} frames")]
     Depth(u32),
+    #[error("a stack claims {0} words")]
+    Words(u32),
 }
 
 /// A record out of the ring.
@@ -128,7 +130,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     })
 }
 
-/// A stack has a fixed head and as many frames as it says.
+/// A stack has a fixed head, and as many frames and words as it says.
 fn stack(header: &Header, bytes: &[u8]) -> Result<StackBytes, DecodeError> {
     let word = |offset: usize| -> Option<u64> {
         let bytes = bytes.get(offset..offset.checked_add(8)?)?;
@@ -141,14 +143,19 @@ fn stack(header: &Header, bytes: &[u8]) -> Result<StackBytes, DecodeError> {
     let short = DecodeError::Size {
         kind: kind::STACK,
         found: bytes.len(),
-        wanted: offset_of!(StackRecord, frames),
+        wanted: offset_of!(StackRecord, list),
     };
     let depth = half(offset_of!(StackRecord, depth)).ok_or(short)?;
     let word_count = half(offset_of!(StackRecord, word_count)).ok_or(short)?;
-    let wanted = offset_of!(StackRecord, frames) + depth as usize * 8;
     if depth as usize > MAX_FRAMES {
         return Err(DecodeError::Depth(depth));
     }
+    if word_count as usize > LIBRARY_WORDS {
+        return Err(DecodeError::Words(word_count));
+    }
+    let frames = offset_of!(StackRecord, list);
+    let words = frames + depth as usize * 8;
+    let wanted = words + word_count as usize * 8;
     if bytes.len() != wanted {
         return Err(DecodeError::Size {
             kind: kind::STACK,
@@ -157,7 +164,6 @@ fn stack(header: &Header, bytes: &[u8]) -> Result<StackBytes, DecodeError> {
         });
     }
     let list = |start: usize, count: usize| (0..count).map_while(|i| word(start + i * 8)).collect();
-    let words_max = (offset_of!(StackRecord, frames) - offset_of!(StackRecord, words)) / 8;
     Ok(StackBytes {
         tgid: header.tgid,
         hash: header.stack,
@@ -165,11 +171,8 @@ fn stack(header: &Header, bytes: &[u8]) -> Result<StackBytes, DecodeError> {
         sp: word(offset_of!(StackRecord, sp)).ok_or(short)?,
         bp: word(offset_of!(StackRecord, bp)).ok_or(short)?,
         truncated: half(offset_of!(StackRecord, truncated)).ok_or(short)? != 0,
-        words: list(
-            offset_of!(StackRecord, words),
-            (word_count as usize).min(words_max),
-        ),
-        frames: list(offset_of!(StackRecord, frames), depth as usize),
+        frames: list(frames, depth as usize),
+        words: list(words, word_count as usize),
     })
 }
 
@@ -241,7 +244,7 @@ mod tests {
         );
     }
 
-    fn stack_bytes(depth: u32, word_count: u32, frames: usize) -> Vec<u8> {
+    fn stack_bytes((depth, word_count): (u32, u32), frames: usize, words: usize) -> Vec<u8> {
         let header = Header {
             kind: kind::STACK,
             stack: 5,
@@ -255,18 +258,18 @@ mod tests {
         for half in [depth, 1, word_count, 0] {
             bytes.extend(half.to_ne_bytes());
         }
-        for word in 0..map_trace_common::limits::STACK_WORDS as u64 {
-            bytes.extend((100 + word).to_ne_bytes());
-        }
         for frame in 0..frames as u64 {
             bytes.extend((1000 + frame).to_ne_bytes());
+        }
+        for word in 0..words as u64 {
+            bytes.extend((100 + word).to_ne_bytes());
         }
         bytes
     }
 
     #[test]
     fn a_stack_has_the_frames_it_says() {
-        let Ok(Record::Stack(stack)) = decode(&stack_bytes(2, 3, 2)) else {
+        let Ok(Record::Stack(stack)) = decode(&stack_bytes((2, 3), 2, 3)) else {
             panic!("not decoded")
         };
         assert_eq!(
@@ -281,18 +284,26 @@ mod tests {
 
     #[test]
     fn a_stack_that_lies_about_its_length_is_refused() {
+        for (depth, words) in [(3, 0), (1, 2), (2, 1), (2, 255)] {
+            assert!(matches!(
+                decode(&stack_bytes((depth, words), 2, 0)),
+                Err(DecodeError::Size { .. })
+            ));
+        }
         assert!(matches!(
-            decode(&stack_bytes(3, 0, 2)),
-            Err(DecodeError::Size { .. })
-        ));
-        assert!(matches!(
-            decode(&stack_bytes(128, 0, 128)),
+            decode(&stack_bytes((128, 0), 128, 0)),
             Err(DecodeError::Depth(128))
         ));
-        let Ok(Record::Stack(stack)) = decode(&stack_bytes(1, u32::MAX, 1)) else {
+        assert!(matches!(
+            decode(&stack_bytes((1, u32::MAX), 1, LIBRARY_WORDS)),
+            Err(DecodeError::Words(u32::MAX))
+        ));
+        let Ok(Record::Stack(stack)) =
+            decode(&stack_bytes((1, LIBRARY_WORDS as u32), 1, LIBRARY_WORDS))
+        else {
             panic!("not decoded")
         };
-        assert_eq!(stack.words.len(), map_trace_common::limits::STACK_WORDS);
+        assert_eq!(stack.words.len(), LIBRARY_WORDS);
     }
 
     proptest! {

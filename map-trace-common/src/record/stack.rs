@@ -1,10 +1,10 @@
 use super::Header;
-use crate::limits::{MAX_FRAMES, STACK_WORDS};
+use crate::limits::{LIBRARY_WORDS, MAX_FRAMES};
 
-/// A user stack, sent once for each new hash. Only the first `depth` frames are sent.
+/// A user stack, sent once for each new hash, with as much of `list` as is used.
 ///
-/// `frames` are return addresses found by following rbp. The words at rsp let user space put back the
-/// caller of a function that has no frame (yet): see docs/architecture.md.
+/// Frames are return addresses found by following rbp. The words at rsp let user space put back the callers of
+/// functions that have no frame (yet): see docs/architecture.md.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct StackRecord {
@@ -12,14 +12,14 @@ pub struct StackRecord {
     pub ip: u64,
     pub sp: u64,
     pub bp: u64,
-    /// Count of valid `frames`.
+    /// Count of frames.
     pub depth: u32,
     /// 1 when the walk stopped at `MAX_FRAMES` with the chain going on.
     pub truncated: u32,
-    /// Count of valid `words`.
+    /// Count of words, all of which tell this stack from others.
     pub word_count: u32,
     /// Number of execs of the process when taken.
     pub generation: u32,
-    pub words: [u64; STACK_WORDS],
-    pub frames: [u64; MAX_FRAMES],
+    /// `depth` frames, and right behind them `word_count` words.
+    pub list: [u64; MAX_FRAMES + LIBRARY_WORDS],
 }

@@ -7,11 +7,18 @@ impl Binary {
     /// Where the return address of the function executing at an address is. For a return address pass
     /// the address minus one.
     pub fn return_slot(&self, svma: u64) -> ReturnSlot {
+        self.return_slots.get(svma, || self.find_return_slot(svma))
+    }
+
+    fn find_return_slot(&self, svma: u64) -> ReturnSlot {
         if !self.elf.is_x86_64() || !self.elf.is_code(svma) {
             return ReturnSlot::UNKNOWN;
         }
         if let Some(go) = self.go().filter(|go| go.contains(svma)) {
             return self.go_slot(go, svma);
+        }
+        if self.is_nameless_start(svma) {
+            return ReturnSlot::OUTERMOST;
         }
         self.cfi()
             .and_then(|cfi| cfi.rule(svma))
@@ -22,6 +29,11 @@ impl Binary {
     /// Whether rbp is the frame pointer of the function that calls at an address, so that a chain of frame
     /// pointers leads to its caller. For a return address pass the address minus one.
     pub fn keeps_frame_pointer(&self, svma: u64) -> bool {
+        self.frame_pointers
+            .get(svma, || self.find_frame_pointer(svma))
+    }
+
+    fn find_frame_pointer(&self, svma: u64) -> bool {
         if !self.elf.is_x86_64() || !self.elf.is_code(svma) {
             return false;
         }
@@ -99,13 +111,29 @@ impl Binary {
 
     /// By disassembly, for a function whose start is known.
     fn slot_read(&self, svma: u64) -> Option<prologue::State> {
-        let function = self.function_at(svma)?;
-        let size = function.end - function.start;
+        let (start, end) = match self.function_at(svma) {
+            Some(function) => (function.start, function.end),
+            None => self.init_or_fini(svma)?,
+        };
+        let size = end.saturating_sub(start);
         if size > prologue::MAX_BYTES {
             return None;
         }
         let mut code = vec![0; size as usize];
-        self.read(function.start, &mut code)?;
-        prologue::state(&code, function.start, svma)
+        self.read(start, &mut code)?;
+        prologue::state(&code, start, svma)
+    }
+
+    /// `_init` or `_fini`, each alone in its section: pieces of assembly without unwind information, and in a stripped
+    /// library without a name.
+    fn init_or_fini(&self, svma: u64) -> Option<(u64, u64)> {
+        let sections = [".init", ".fini"].map(|name| self.elf.section(name));
+        let bounds = sections
+            .into_iter()
+            .flatten()
+            .map(|section| (section.svma, section.svma.saturating_add(section.size)));
+        bounds
+            .into_iter()
+            .find(|&(start, end)| start <= svma && svma < end)
     }
 }

@@ -10,10 +10,12 @@
 
 use std::sync::Arc;
 
+use map_trace_common::limits::{LIBRARY_WORDS, OWN_WORDS};
+
 use super::{Binary, CallerBp, SlotPlace};
 
-/// Callers looked for one by one, at most: as many as there are recorded words.
-const MAX_STEPS: usize = 16;
+/// Callers looked for one by one, at most: as many as the recorded words can hold.
+const MAX_STEPS: usize = LIBRARY_WORDS / 2;
 
 /// A user stack as recorded, addresses of the traced process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,13 @@ pub struct RawStack {
 }
 
 impl RawStack {
+    /// The recorded word at an address, when it tells this stack from others: only such a word may be taken for a caller.
+    /// Of a library's stack every second one does, where the ABI has return addresses (System V ABI for AMD64, 3.2.2).
+    fn telling(&self, address: u64) -> Option<u64> {
+        let library = self.words.len() > OWN_WORDS;
+        self.word(address).filter(|_| !library || address % 16 == 8)
+    }
+
     /// The recorded word at an address.
     fn word(&self, address: u64) -> Option<u64> {
         let offset = address.checked_sub(self.sp)?;
@@ -185,7 +194,7 @@ fn leave(place: &mut Place, chain: &mut Chain, lookup: &Lookup) -> Left {
         (place.bp, place.linked) = (bp, true);
         RawFrame::of(caller, false)
     } else {
-        let caller = chain.raw.word(slot);
+        let caller = chain.raw.telling(slot);
         let is_code =
             |&caller: &u64| lookup(caller).is_some_and(|(binary, svma)| binary.is_code(svma));
         let Some(caller) = caller.filter(is_code) else {
@@ -263,6 +272,26 @@ mod tests {
             ..RawStack::default()
         };
         assert_eq!(restore(&raw, &|_| None).frames.len(), 1);
+    }
+
+    #[test]
+    fn only_words_that_tell_stacks_apart_are_callers() {
+        let of = |count| RawStack {
+            sp: 0x7000,
+            words: vec![7; count],
+            ..RawStack::default()
+        };
+        for (words, address, telling) in [
+            (OWN_WORDS, 0x7000, true),
+            (OWN_WORDS, 0x7008, true),
+            (LIBRARY_WORDS, 0x7000, false),
+            (LIBRARY_WORDS, 0x7008, true),
+            (LIBRARY_WORDS, 0x7bf8, true),
+            (LIBRARY_WORDS, 0x7c08, false),
+        ] {
+            let told = of(words).telling(address);
+            assert_eq!(told.is_some(), telling, "{words} words, {address:#x}");
+        }
     }
 
     #[test]

@@ -241,7 +241,10 @@ fn shown_stack(
         return String::new();
     };
     let named = |frame: &&Frame| frame.function.is_some();
-    let mut shown: Vec<String> = own
+    // Who called `main` goes without saying.
+    let is_main = |frame: &Frame| frame.function.as_deref() == Some("main");
+    let told = own.iter().position(is_main).map_or(own, |at| &own[..=at]);
+    let mut shown: Vec<String> = told
         .iter()
         .filter(named)
         .take(SHOWN_FRAMES)

@@ -206,7 +206,25 @@ fn is_start(function: &str) -> bool {
         "runtime.bgscavenge",
     ];
     let plain = function.split('.').take(2).collect::<Vec<_>>().join(".");
-    STARTS.contains(&function) || STARTS.contains(&plain.as_str()) || function.starts_with("_rt0_")
+    STARTS.contains(&function)
+        || STARTS.contains(&plain.as_str())
+        || function.starts_with("_rt0_")
+        || is_start_of_rust(function)
+}
+
+/// Rust's standard library before `main` and before what a thread was made for: `lang_start` and the frame that ends short
+/// backtraces (library/std/src/rt.rs, library/std/src/sys/backtrace.rs), with type parameters or without.
+fn is_start_of_rust(function: &str) -> bool {
+    let Some(inside) = function.strip_prefix("std::") else {
+        return false;
+    };
+    let plain = inside.split('<').next().unwrap_or(inside);
+    matches!(
+        plain.trim_end_matches("::"),
+        "rt::lang_start" | "rt::lang_start_internal"
+    ) || plain
+        .trim_end_matches("::")
+        .ends_with("backtrace::__rust_begin_short_backtrace")
 }
 
 /// Makes a thread, and is where the new one comes to life: with nothing behind it. In the old one the callers follow.
@@ -308,6 +326,24 @@ mod tests {
                 ],
                 broken,
             ),
+            (&["malloc", "hot", "std::rt::lang_start_internal!"], None),
+            (&["f", "std::rt::lang_start<()>!"], None),
+            (
+                &[
+                    "f",
+                    "std::sys::backtrace::__rust_begin_short_backtrace<F, ()>!",
+                ],
+                None,
+            ),
+            (
+                &[
+                    "f",
+                    "std::sys_common::backtrace::__rust_begin_short_backtrace!",
+                ],
+                None,
+            ),
+            (&["f", "std::rt::init!"], broken),
+            (&["f", "mine::rt::lang_start!"], broken),
             (&["handler", "__restore_rt", "main"], broken),
             (&["clone3", "pthread_create", "x!"], broken),
             (&[], broken),

@@ -7,51 +7,125 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::binary::JitMap;
 use crate::binary::symbolizer::{Code, Place, Symbolizer, Wanted};
+use crate::binary::{Binary, JitMap};
 use crate::model::vma::VmaKind;
 use crate::space::{Spaces, Vma};
 
-/// The code at `address` of process `tgid`, for naming; `None` when nothing executable is mapped there.
-pub fn place(
+/// The executable mappings of a process as one stack meets them: each is looked up once, since finding a binary takes
+/// longer than all that is then asked of it.
+pub struct Met<'a> {
     tgid: u32,
-    address: u64,
-    spaces: &Spaces,
-    symbolizer: &Symbolizer,
-    jits: &JitMaps,
-) -> Option<Place> {
-    let vma = spaces.place(tgid, address).vma?;
-    if !vma.prot.execute() {
-        return None;
-    }
-    let name = vma.name().map(Arc::<str>::from);
-    let offset = address - vma.start + vma.offset;
-    let code = match vma.kind {
-        VmaKind::File => open(tgid, &vma, symbolizer)
-            .and_then(|binary| {
-                let svma = binary.svma_of_file_offset(offset)?;
-                Some(Code::Binary(binary, svma))
-            })
-            .unwrap_or(Code::Unknown),
-        VmaKind::Special if name.as_deref() == Some("[vdso]") => {
-            let binary = symbolizer.vdso();
-            binary
-                .and_then(|binary| {
-                    let svma = binary.svma_of_file_offset(address - vma.start)?;
-                    Some(Code::Binary(binary, svma))
-                })
-                .unwrap_or(Code::Unknown)
+    spaces: &'a Spaces,
+    symbolizer: &'a Symbolizer,
+    jits: &'a JitMaps,
+    mappings: RefCell<Vec<Mapping>>,
+}
+
+/// An executable mapping, and who can name its code.
+struct Mapping {
+    start: u64,
+    end: u64,
+    /// Where `start` is in the file.
+    offset: u64,
+    module: Option<Arc<str>>,
+    code: Mapped,
+}
+
+enum Mapped {
+    Binary(Arc<Binary>),
+    Jit(Place),
+    Unknown,
+}
+
+impl<'a> Met<'a> {
+    pub const fn new(
+        tgid: u32,
+        spaces: &'a Spaces,
+        symbolizer: &'a Symbolizer,
+        jits: &'a JitMaps,
+    ) -> Self {
+        Self {
+            tgid,
+            spaces,
+            symbolizer,
+            jits,
+            mappings: RefCell::new(Vec::new()),
         }
-        VmaKind::Special => Code::Unknown,
-        _ => return Some(jits.place(tgid)),
-    };
-    Some(Place { module: name, code })
+    }
+
+    /// The code at an address, for naming; `None` when nothing executable is mapped there.
+    pub fn place(&self, address: u64) -> Option<Place> {
+        let mut mappings = self.mappings.borrow_mut();
+        let known = mappings
+            .iter()
+            .find(|mapping| mapping.start <= address && address < mapping.end);
+        if let Some(mapping) = known {
+            return Some(mapping.place(address));
+        }
+        let vma = self.spaces.place(self.tgid, address).vma?;
+        if !vma.prot.execute() {
+            return None;
+        }
+        let mapping = self.mapping(&vma);
+        let place = mapping.place(address);
+        // An address below a growing stack is not in it.
+        if mapping.start <= address && address < mapping.end {
+            mappings.push(mapping);
+        }
+        Some(place)
+    }
+
+    fn mapping(&self, vma: &Vma) -> Mapping {
+        let module = vma.name().map(Arc::<str>::from);
+        let code = match vma.kind {
+            VmaKind::File => {
+                open(self.tgid, vma, self.symbolizer).map_or(Mapped::Unknown, Mapped::Binary)
+            }
+            VmaKind::Special if module.as_deref() == Some("[vdso]") => self
+                .symbolizer
+                .vdso()
+                .map_or(Mapped::Unknown, Mapped::Binary),
+            VmaKind::Special => Mapped::Unknown,
+            _ => Mapped::Jit(self.jits.place(self.tgid)),
+        };
+        Mapping {
+            start: vma.start,
+            end: vma.end,
+            offset: if vma.kind == VmaKind::File {
+                vma.offset
+            } else {
+                0
+            },
+            module,
+            code,
+        }
+    }
+}
+
+impl Mapping {
+    fn place(&self, address: u64) -> Place {
+        let offset = address
+            .saturating_sub(self.start)
+            .saturating_add(self.offset);
+        let code = match &self.code {
+            Mapped::Jit(place) => return place.clone(),
+            Mapped::Binary(binary) => binary
+                .svma_of_file_offset(offset)
+                .map(|svma| Code::Binary(Arc::clone(binary), svma)),
+            Mapped::Unknown => None,
+        };
+        Place {
+            module: self.module.clone(),
+            code: code.unwrap_or(Code::Unknown),
+        }
+    }
 }
 
 /// The binary a mapping shows. While the process lives its own links lead to the very file that is mapped,
 /// in whatever mount namespace, replaced or deleted; afterwards only the path is left, and what is found
 /// there must have the build id (or inode) that was mapped.
-pub fn open(tgid: u32, vma: &Vma, symbolizer: &Symbolizer) -> Option<Arc<crate::binary::Binary>> {
+pub fn open(tgid: u32, vma: &Vma, symbolizer: &Symbolizer) -> Option<Arc<Binary>> {
     let path = vma.name()?;
     let backing = vma.backing.as_deref()?;
     let device = backing

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::modules::{self, JitMaps};
+use super::modules::{JitMaps, Met};
 use crate::binary::stack::RawStack;
 use crate::binary::symbolizer::Symbolizer;
 use crate::decode::StackBytes;
@@ -231,7 +231,8 @@ impl Namer {
         raw: &StackBytes,
         spaces: &Spaces,
     ) -> (StackLine, Attribution) {
-        let place = |address| modules::place(tgid, address, spaces, &self.symbolizer, &self.jits);
+        let met = Met::new(tgid, spaces, &self.symbolizer, &self.jits);
+        let place = |address| met.place(address);
         // Code without frame pointers leaves anything in rbp: a chain is over where it leaves the code.
         let is_code = |address: &u64| {
             let place = spaces.place(tgid, address.saturating_sub(1));

@@ -77,9 +77,19 @@ pub fn build_c() -> Result<PathBuf, Error> {
             .args(own.split_whitespace())
             .arg(&source);
         let name = source.file_stem().unwrap_or_default();
-        once(&out.join(name), command, &[&text, &header], &source)?;
+        let mut inputs = vec![text.clone(), header.clone()];
+        for included in text.lines().filter_map(included) {
+            inputs.push(read(&folder.join(included))?);
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        once(&out.join(name), command, &inputs, &source)?;
     }
     Ok(out)
+}
+
+/// The file of this folder that a line includes.
+fn included(line: &str) -> Option<&str> {
+    line.strip_prefix("#include \"")?.strip_suffix('"')
 }
 
 /// Runs a compiler with `-o <out>` unless the last build of `out` had the same command and inputs.
