@@ -244,7 +244,14 @@ fn doubt_text(rule: &Rule, doubt: Doubt, (count, line): (u64, u64)) -> String {
             None => "lie in unknown memory".to_owned(),
         },
     };
-    format!("{events} {why} (first: line {line})")
+    // What would have told.
+    let remedy = match doubt {
+        Doubt::Broken => {
+            "; code with frame pointers tells, and --from leaves out what comes before"
+        }
+        _ => "",
+    };
+    format!("{events} {why} (first: line {line}{remedy})")
 }
 
 /// `1,234,567`
