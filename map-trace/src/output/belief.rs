@@ -73,7 +73,7 @@ fn witnesses(summary: &Summary) -> Remark {
         parts = format!("{parts} + {} refused", number(witnesses.refused));
     }
     if witnesses.own > 0 {
-        parts = format!("{parts} ({} by map-trace)", number(witnesses.own));
+        parts = format!("{parts} ({} of these by map-trace)", number(witnesses.own));
     }
     let faults = count(traced, "fault");
     let theirs = number(perf.page_faults);
