@@ -240,8 +240,11 @@ fn shown_stack(
     let Some(own) = frames.get(from..) else {
         return String::new();
     };
-    let named = |frame: &&Frame| frame.function.is_some();
-    // Who called `main` goes without saying.
+    // Where everything began, and who called `main`, goes without saying.
+    let named = |frame: &&Frame| {
+        let function = frame.function.as_deref();
+        function.is_some_and(|function| function != "_start")
+    };
     let is_main = |frame: &Frame| frame.function.as_deref() == Some("main");
     let told = own.iter().position(is_main).map_or(own, |at| &own[..=at]);
     let mut shown: Vec<String> = told
