@@ -78,13 +78,23 @@ fn threads_that_meet_at_a_page_both_fault_and_one_of_them_for_nothing() {
 
 #[test]
 fn faults_on_a_processors_old_copies_of_entries_are_spurious() {
-    let traced = traced("stale_tlb", &["16", "10"]);
-    let spurious = traced.said.number("spurious");
-    // A processor may look again by itself, and an interrupt may have emptied its copies.
-    assert!((1..=160).contains(&spurious), "{spurious} of 160");
+    // A processor may look again by itself, and an interrupt or another program may have emptied its copies: on a busy
+    // machine it takes more rounds.
+    let mut found = None;
+    for rounds in [10, 100, 1_000] {
+        let traced = traced("stale_tlb", &["16", &rounds.to_string()]);
+        let spurious = traced.said.number("spurious");
+        found = Some((traced, rounds, spurious));
+        if spurious > 0 {
+            break;
+        }
+    }
+    let (traced, rounds, spurious) = found.expect("it ran");
+    let copies = 16 * rounds;
+    assert!((1..=copies).contains(&spurious), "{spurious} of {copies}");
     let expected = [
         (Cause::FirstTouch, 16),
-        (Cause::AnonCow, 160),
+        (Cause::AnonCow, copies),
         (Cause::Spurious, spurious),
     ];
     assert_eq!(causes(&traced), BTreeMap::from(expected));

@@ -317,7 +317,8 @@ fn a_caller_without_a_frame_pointer_is_caught_and_its_neighbour_is_not() {
 
 #[test]
 fn an_earlier_run_is_a_baseline() {
-    let clean = check(&["3", "0"], &[]);
+    // Faults of starting up differ between runs, by a dozen on a busy machine; 100 calls are more than what is allowed.
+    let clean = check(&["50", "0"], &[]);
     let baseline = clean.trace_file.to_str().unwrap().to_owned();
     let against = |arguments: &[&str]| {
         Session::check(c("hot"))
@@ -325,16 +326,16 @@ fn an_earlier_run_is_a_baseline() {
             .option("--region=hot=hot")
             .option("--baseline")
             .option(&baseline)
-            .option("--max-increase=5")
+            .option("--max-increase=40")
             .traced()
     };
-    let same = against(&["3", "0"]);
+    let same = against(&["50", "0"]);
     assert_eq!(same.status(), 0, "{}", same.stderr());
-    let worse = against(&["3", "0", "protect"]);
+    let worse = against(&["50", "0", "protect"]);
     assert_eq!(worse.status(), 1, "{}", worse.stderr());
     let evidence = &worse.summary.claims[0].evidence;
     let texts: Vec<_> = evidence.iter().map(|one| one["text"].as_str()).collect();
-    assert_eq!(texts, [Some("mprotect during hot: 6, was 0")]);
+    assert_eq!(texts, [Some("mprotect during hot: 100, was 0")]);
 }
 
 #[test]

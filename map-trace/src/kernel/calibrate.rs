@@ -28,6 +28,10 @@ const FRAME_BITS: u64 = 0x000f_ffff_ffff_f000;
 /// Candidates tried at most: 64 TiB, the size of the direct map with four levels (Documentation/arch/x86/x86_64/mm.rst).
 const CANDIDATES_MAX: u64 = 64 << 10;
 
+/// How often a check is made anew: the kernel may move a page between its frame's number and its entry being read, a
+/// locked one too (mm/compaction.c, `sysctl_compact_unevictable_allowed`), and on a busy machine it does.
+const ATTEMPTS: usize = 4;
+
 /// Why entries cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrateError {
@@ -145,7 +149,16 @@ fn run(object: &mut Object, request: Calibrate) -> Result<Calibrate, CalibrateEr
 /// Finds the direct map and the zero page. Leaves a description for the trace's header either way.
 pub fn calibrate(object: &mut Object) -> (Calibration, Result<PageTables, CalibrateError>) {
     let start = Instant::now();
-    let found = search(object);
+    let mut found = search(object);
+    for _ in 1..ATTEMPTS {
+        if !matches!(
+            found,
+            Err(CalibrateError::NotFound(_) | CalibrateError::Disagrees { .. })
+        ) {
+            break;
+        }
+        found = search(object);
+    }
     let calibration = Calibration {
         usable: found.is_ok(),
         reason: found.as_ref().err().map(ToString::to_string),
@@ -281,11 +294,20 @@ fn entry(object: &mut Object, tables: &PageTables, address: u64) -> Result<u64, 
     Ok(run(object, request)?.entry)
 }
 
-/// Repeats the check at the end of a run: a fresh page's entry must again have pagemap's frame.
+/// Repeats the check at the end of a run: a fresh page's entry must again have pagemap's frame, which must be the same
+/// before and after.
 pub fn recheck(object: &mut Object, tables: &PageTables) -> Result<bool, CalibrateError> {
-    let page = Page::new()?;
-    page.write(random()?)?;
-    let frame = pagemap_frame(page.address())?;
-    let entry = entry(object, tables, page.address())?;
-    Ok(entry & 3 == 3 && (entry & tables.frame_mask) >> 12 == frame)
+    let mut agrees = false;
+    for _ in 0..ATTEMPTS {
+        let page = Page::new()?;
+        page.write(random()?)?;
+        let frame = pagemap_frame(page.address())?;
+        let entry = entry(object, tables, page.address())?;
+        let moved = pagemap_frame(page.address())? != frame;
+        agrees = entry & 3 == 3 && (entry & tables.frame_mask) >> 12 == frame;
+        if !moved {
+            break;
+        }
+    }
+    Ok(agrees)
 }

@@ -3,6 +3,7 @@
 use map_trace_common::range::{LAST, Range};
 
 use super::pipeline::Pipeline;
+use super::settings::Level;
 use crate::kernel::object::Object;
 use crate::kernel::perf_programs::set_ranges;
 use crate::maps::registry;
@@ -15,6 +16,14 @@ const MAX_RANGES: usize = 1 << 16;
 /// A prime: where a window is read from moves by it.
 const STEP: u64 = 61;
 
+/// How many entries a tick reads; 0: as many as it can.
+pub const fn at_once(pte: Level) -> u64 {
+    match pte {
+        Level::Full => 0,
+        Level::Sample | Level::Off => AT_ONCE,
+    }
+}
+
 /// Keeps the sampler in the kernel up to date.
 pub struct Sampler {
     at_once: u64,
@@ -25,18 +34,18 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// `full`: as many entries at a tick as can be read.
-    pub const fn new(full: bool) -> Self {
+    pub const fn new(pte: Level) -> Self {
         Self {
-            at_once: if full { 0 } else { AT_ONCE },
+            at_once: at_once(pte),
             spans: Vec::new(),
             changes: 0,
             turn: 0,
         }
     }
 
-    /// Tells the kernel what is known by now. What the user asked to watch comes first.
-    pub fn update(&mut self, object: &mut Object, pipeline: &Pipeline) {
+    /// Tells the kernel what is known by now; true when there is something new to read. What the user asked to watch
+    /// comes first.
+    pub fn update(&mut self, object: &mut Object, pipeline: &Pipeline) -> bool {
         let registry = &pipeline.structure.registry;
         let changed = registry.changes != self.changes;
         if changed {
@@ -53,7 +62,7 @@ impl Sampler {
         let room = (LAST as usize).saturating_sub(told.len());
         let all_fit = self.spans.len() <= room;
         if (all_fit && !changed) || room == 0 {
-            return;
+            return false;
         }
         self.turn += 1;
         let first = if all_fit {
@@ -72,7 +81,8 @@ impl Sampler {
             ..*span
         }));
         // Without it the last window is read on.
-        let _stale = set_ranges(object, &told, self.at_once);
+        let told = set_ranges(object, &told, self.at_once).map(|()| !told.is_empty());
+        told.unwrap_or(false)
     }
 }
 

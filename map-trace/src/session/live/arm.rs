@@ -27,7 +27,7 @@ use crate::session::sampler::Sampler;
 use crate::session::settings::{Detail, Level, RecordSettings};
 use crate::session::stacks::Stacks;
 use crate::session::structure::Structure;
-use crate::session::{options, watched};
+use crate::session::{options, sampler, watched};
 use crate::target::{stop, wait};
 use crate::trace::TraceFile;
 
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
         let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
         events.count(&subject, inherit);
         let targets = subject.threads(inherit)?;
-        let sampler = sampler(settings, &subject, &targets, &mut instrument, &mut events);
+        let sampler = sampler(settings, &targets, &mut instrument, &mut events);
         let progress = Progress::new(settings.screen.progress);
         Ok(Self {
             settings,
@@ -150,8 +150,12 @@ impl Session<'_> {
         watched.look(Looked::Armed);
         let object = &mut self.instrument.object;
         let programs = &mut self.events.programs;
-        perf_programs::set_ranges(object, &watched.kernel_ranges(), 0)
-            .map_err(|why| Error::failed(what, why))?;
+        perf_programs::set_ranges(
+            object,
+            &watched.kernel_ranges(),
+            sampler::at_once(settings.pte),
+        )
+        .map_err(|why| Error::failed(what, why))?;
         for target in &self.targets {
             let sampled = self.sampler.is_some();
             if !watched.ranges.is_empty() && settings.pte != Level::Off && !sampled {
@@ -167,6 +171,10 @@ impl Session<'_> {
                 })?;
             }
         }
+        if !watched.ranges.is_empty() {
+            let started = programs.start_samples();
+            started.map_err(|why| Error::failed(what, why))?;
+        }
         self.pipeline.watched = watched;
         Ok(())
     }
@@ -175,7 +183,6 @@ impl Session<'_> {
 /// Samples the memory of maps, when a program of Go is probed. Without it the trace only says less.
 fn sampler(
     settings: &RecordSettings,
-    subject: &Subject<'_>,
     targets: &[Target],
     instrument: &mut Instrument,
     events: &mut Events,
@@ -184,16 +191,14 @@ fn sampler(
         return None;
     }
     for target in targets {
-        let at_exec = subject.child().is_some();
-        let target = Target { at_exec, ..*target };
         let object = &mut instrument.object;
-        let opened = events.programs.samples(object, target, settings.sample_hz);
+        let opened = events.programs.samples(object, *target, settings.sample_hz);
         if let Err(why) = opened {
             instrument.probes.notes.push(why.to_string());
             return None;
         }
     }
-    Some(Sampler::new(settings.pte == Level::Full))
+    Some(Sampler::new(settings.pte))
 }
 
 /// The user's rows of the operation tables.

@@ -170,7 +170,11 @@ impl Session<'_> {
         // What was true long ago is not worth looking at.
         let late = now_ns().saturating_sub(now) > LATE_NS;
         if let Some(sampler) = self.sampler.as_mut().filter(|_| !late) {
-            sampler.update(&mut self.instrument.object, &self.pipeline);
+            let anything = sampler.update(&mut self.instrument.object, &self.pipeline);
+            // Timers that do not tick are told of in the trace: nothing was sampled.
+            if anything && self.events.programs.start_samples().is_err() {
+                self.sampler = None;
+            }
         }
         let undecodable = self.pipeline.trouble().undecodable;
         self.progress.update(self.pipeline.events(), undecodable);
