@@ -92,6 +92,11 @@ fn what_a_process_does_after_the_attach_is_recorded_and_the_time_before_is_calle
         "absence cannot be concluded from a part of a run"
     );
     assert_eq!(traced.trace.header().attached, [gated.child.id()]);
+    let executables = &traced.summary.program.executables;
+    assert_eq!(executables.len(), 1, "{executables:?}");
+    assert_eq!(executables[0].path, c("gated").to_string_lossy());
+    assert!(executables[0].build_id.is_some());
+    assert_eq!(&traced.trace.header().executables, executables);
 }
 
 #[test]
