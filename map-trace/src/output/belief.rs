@@ -125,7 +125,7 @@ fn loss(summary: &Summary) -> Remark {
     if lost.is_empty() && !summary.cut_short {
         let grouped = match loss.aggregated {
             0 => String::new(),
-            n => format!(" ({} of them counted in groups)", number(n)),
+            n => format!(" ({} of them counted by the kernel in groups)", number(n)),
         };
         Remark::plain(format!(
             "0 lost of {}{grouped}{unattributed}",
