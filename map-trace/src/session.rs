@@ -7,6 +7,7 @@ mod clock;
 pub mod compare;
 mod controls;
 mod duty;
+mod ends;
 mod entries;
 mod faults;
 mod footer;

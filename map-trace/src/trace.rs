@@ -16,7 +16,7 @@ mod tests;
 mod writer;
 
 pub use error::{ReadError, WriteError};
-pub use place::OutputFile;
+pub use place::{OutputFile, take_back};
 pub use reader::{LINE_TYPES, ReadTally, TraceReader};
 pub use writer::{SavedTrace, TraceFile, TraceWriter};
 

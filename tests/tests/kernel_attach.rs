@@ -6,9 +6,11 @@
 )]
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use map_trace::model::Cause;
+use map_trace::model::summary::Status;
 use map_trace_tests::{Said, Session, Traced, c, require_root};
 
 /// The `gated` workload, before its gate.
@@ -90,6 +92,11 @@ fn what_a_process_does_after_the_attach_is_recorded_and_the_time_before_is_calle
         "absence cannot be concluded from a part of a run"
     );
     assert_eq!(traced.trace.header().attached, [gated.child.id()]);
+    let executables = &traced.summary.program.executables;
+    assert_eq!(executables.len(), 1, "{executables:?}");
+    assert_eq!(executables[0].path, c("gated").to_string_lossy());
+    assert!(executables[0].build_id.is_some());
+    assert_eq!(&traced.trace.header().executables, executables);
 }
 
 #[test]
@@ -138,4 +145,48 @@ fn a_process_that_is_not_there_is_said_in_one_line() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.contains(&id.to_string()), "{stderr}");
+}
+
+#[test]
+fn how_an_attached_process_ends_is_told_and_passed_on() {
+    for (ending, status) in [("exit 7", 7), ("exit 0", 0), ("kill -KILL $$", 137)] {
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", &format!("read line; {ending}")])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut live = Session::attach(&[shell.id()]).live();
+        live.wait_for_error("map-trace: recording");
+        drop(shell.stdin.take());
+        let alone = shell.wait().unwrap();
+        let traced = live.finish();
+        assert_eq!(traced.status(), status, "{ending}: {}", traced.stderr());
+        let told = match alone.signal() {
+            Some(_) => Status::Signaled("SIGKILL".to_owned()),
+            None => Status::Exited(status),
+        };
+        assert_eq!(traced.summary.program.status, told, "{ending}");
+        assert!(!traced.stderr().contains("still running"));
+    }
+}
+
+#[test]
+fn a_process_without_memory_is_told_as_what_it_is() {
+    require_root();
+    // Thread 2 of every Linux is the kernel's.
+    let mut zombie = Command::new("/bin/true").spawn().unwrap();
+    let ended = |id| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        stat.contains(") Z ")
+    };
+    while !ended(zombie.id()) {
+        std::thread::yield_now();
+    }
+    for (id, words) in [(2, "thread of the kernel"), (zombie.id(), "has ended")] {
+        let output = Session::attach(&[id]).output();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    zombie.wait().unwrap();
 }

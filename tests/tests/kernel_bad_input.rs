@@ -90,6 +90,29 @@ fn a_full_disk_is_said_and_does_not_harm_the_program() {
 }
 
 #[test]
+fn an_export_that_does_not_fit_leaves_nothing_that_looks_whole() {
+    let traced = Session::run(c("first_touch"))
+        .argument("50")
+        .traced()
+        .sound();
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"mount -t tmpfs -o size=4k none "$1" && cd "$1" || exit 99
+        for format in folded perfetto; do
+            "$0" export "$2" --format $format -o $format; echo "$? $(stat -c %s $format)"
+        done
+        "$0" report "$2" --format json -o report; echo "$? $(stat -c %s report)""#;
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script])
+        .arg(map_trace())
+        .arg(folder.path())
+        .arg(&traced.trace_file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "125 0\n125 0\n125 0\n", "{output:?}");
+}
+
+#[test]
 fn without_root_the_command_that_helps_is_named() {
     require_root();
     let output = as_nobody()

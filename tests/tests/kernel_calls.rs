@@ -78,6 +78,10 @@ fn a_call_that_failed_keeps_its_error_and_changed_nothing() {
             .count()
     };
     assert_eq!((result(12), result(22)), (7, 7));
+    // Nothing was mapped there, and that is written.
+    let text = std::fs::read_to_string(&traced.trace_file).unwrap();
+    let unmapped = |line: &&str| line.contains("ENOMEM") && line.contains("\"old_prot\":null");
+    assert_eq!(text.lines().filter(unmapped).count(), 7);
 }
 
 #[test]

@@ -84,6 +84,18 @@ fn maps_are_never_protected_and_their_faults_are_growth() {
 }
 
 #[test]
+fn a_program_that_runs_twice_is_listed_once() {
+    let program = go(&go_toolchains()[0], Strip::No, "quiet");
+    let script = format!("{0} > /dev/null; {0} > /dev/null; true", program.display());
+    let traced = Session::run("/bin/sh").arguments(&["-c", &script]).traced();
+    let executables = &traced.summary.program.executables;
+    let times = executables
+        .iter()
+        .filter(|file| file.path == program.to_string_lossy());
+    assert_eq!(times.count(), 1, "{executables:?}");
+}
+
+#[test]
 fn the_programs_language_version_and_kind_of_map_are_known() {
     for toolchain in go_toolchains() {
         for strip in [Strip::No, Strip::Yes] {
@@ -91,6 +103,7 @@ fn the_programs_language_version_and_kind_of_map_are_known() {
             let executables = &traced.summary.program.executables;
             let demo = executables.iter().find(|file| file.path.ends_with("/demo"));
             let demo = demo.unwrap_or_else(|| panic!("{executables:?}"));
+            assert_eq!(traced.trace.header().executables.first(), Some(demo));
             assert_eq!(demo.language.as_deref(), Some("go"));
             assert_eq!(demo.go_version.as_deref(), Some(toolchain.version.as_str()));
             let maps = if toolchain.has_swiss_maps() {

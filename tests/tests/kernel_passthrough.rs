@@ -199,6 +199,24 @@ fn the_summary_can_go_to_stdout_after_the_programs_output() {
 }
 
 #[test]
+fn a_recording_ends_when_its_time_is_over_and_the_program_goes_on() {
+    // The best of some: a busy machine may take longer.
+    let lasted = (0..5).map(|_| {
+        let traced = Session::run("/bin/sleep")
+            .argument("1")
+            .option("--duration")
+            .option("20ms")
+            .traced();
+        assert_eq!(traced.status(), 0);
+        assert_eq!(traced.summary.program.status, Status::Running);
+        assert_eq!(traced.summary.stopped_early.as_deref(), Some("duration"));
+        traced.summary.duration_ns
+    });
+    let least = lasted.min().unwrap();
+    assert!((20_000_000..200_000_000).contains(&least), "{least} ns");
+}
+
+#[test]
 fn a_script_without_a_hash_bang_is_refused_like_by_the_kernel() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script");

@@ -15,7 +15,7 @@ use super::report::{deliver, open, read_summary, refuse_source};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::output::export::{Convert, ExportError, FORMATS, format};
-use crate::trace::OutputFile;
+use crate::trace::{OutputFile, take_back};
 
 /// Convert a saved trace for another tool
 #[derive(Debug, Args)]
@@ -60,6 +60,10 @@ impl ExportArgs {
         };
         let mut output = BufWriter::new(output);
         let done = convert(&mut reader, &mut output).and_then(|()| Ok(output.flush()?));
+        if let (Err(_), Some(path)) = (&done, self.output.as_deref()) {
+            drop(output);
+            take_back(path);
+        }
         match done {
             Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(ExportError::Write(error)) => {

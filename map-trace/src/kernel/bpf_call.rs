@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::time::Duration;
 
 /// Commands that answer with a descriptor (include/uapi/linux/bpf.h).
 #[derive(Clone, Copy, Debug)]
@@ -105,13 +106,30 @@ pub struct ProgramAttr {
 /// `T` is a prefix of `union bpf_attr` for the command, and what it points to is live and of the size it says.
 pub unsafe fn descriptor<T>(command: Command, attr: &T) -> io::Result<OwnedFd> {
     let pointer = std::ptr::from_ref(attr);
-    // SAFETY: the caller's promise; the kernel reads size_of::<T> bytes.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, command as i32, pointer, size_of::<T>()) };
-    match libc::c_int::try_from(fd) {
-        // SAFETY: a non-negative answer of these commands is a new descriptor that nobody else owns.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
+    patiently(|| {
+        // SAFETY: the caller's promise; the kernel reads size_of::<T> bytes.
+        let fd = unsafe { libc::syscall(libc::SYS_bpf, command as i32, pointer, size_of::<T>()) };
+        match libc::c_int::try_from(fd) {
+            // SAFETY: a non-negative answer of these commands is a new descriptor that nobody else owns.
+            Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    })
+}
+
+/// The verifier gives up with EAGAIN when a signal waits for the thread (kernel/bpf/verifier.c, `do_check`): it
+/// says nothing of the program. libbpf tries five times; signals may come for longer, and the tries cost nothing.
+fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    const TRIES: u32 = 20;
+    for _ in 1..TRIES {
+        match call() {
+            Err(why) if why.raw_os_error() == Some(libc::EAGAIN) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            answer => return answer,
+        }
     }
+    call()
 }
 
 /// Calls bpf(2) for a command without a descriptor for an answer.
@@ -129,4 +147,28 @@ pub unsafe fn order<T>(order: Order, attr: &mut T) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_interrupted_call_is_made_again_and_not_for_ever() {
+        let answered = |errors: &[i32]| {
+            let mut calls = 0;
+            let answer = patiently(|| {
+                calls += 1;
+                match errors.get(calls - 1) {
+                    Some(number) => Err(io::Error::from_raw_os_error(*number)),
+                    None => Ok(()),
+                }
+            });
+            (answer.map_err(|why| why.raw_os_error()), calls)
+        };
+        assert_eq!(answered(&[]), (Ok(()), 1));
+        assert_eq!(answered(&[libc::EAGAIN; 3]), (Ok(()), 4));
+        assert_eq!(answered(&[libc::EINVAL]), (Err(Some(libc::EINVAL)), 1));
+        assert_eq!(answered(&[libc::EAGAIN; 99]), (Err(Some(libc::EAGAIN)), 20));
+    }
 }

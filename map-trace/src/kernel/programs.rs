@@ -61,7 +61,7 @@ impl Form {
 pub enum ProgramError {
     #[error("the BPF object does not hold together: {0}")]
     Object(String),
-    #[error("{why} {log}")]
+    #[error("{why}: {log}")]
     Refused { why: io::Error, log: String },
 }
 

@@ -203,8 +203,9 @@ pub struct MemoryCallEvent {
     pub length: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prot: Option<Prot>,
-    /// Protection of the first page of the range before the call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Protection of the first page of the range before the call; null when nothing was mapped there, or it is not
+    /// known.
+    #[serde(default)]
     pub old_prot: Option<Prot>,
     /// mmap and mremap flags by name, `MAP_PRIVATE|MAP_ANONYMOUS`; unknown bits in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]

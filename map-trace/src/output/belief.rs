@@ -100,14 +100,14 @@ fn loss(summary: &Summary) -> Remark {
             lost.push(format!("{} {what}", number(value)));
         }
     }
+    if loss.blind_ns > 0 {
+        lost.push(format!("blind for {}", duration(loss.blind_ns)));
+    }
     if loss.mappings_read_again > 0 {
         let times = number(loss.mappings_read_again);
         lost.push(format!(
             "mappings read again {times} times, names from before may be of what came later"
         ));
-    }
-    if loss.blind_ns > 0 {
-        lost.push(format!("blind for {}", duration(loss.blind_ns)));
     }
     if !loss.sums() && !summary.cut_short {
         lost.push(format!(
@@ -125,7 +125,7 @@ fn loss(summary: &Summary) -> Remark {
     if lost.is_empty() && !summary.cut_short {
         let grouped = match loss.aggregated {
             0 => String::new(),
-            n => format!(" ({} of them counted in groups)", number(n)),
+            n => format!(" ({} of them counted by the kernel in groups)", number(n)),
         };
         Remark::plain(format!(
             "0 lost of {}{grouped}{unattributed}",
@@ -239,6 +239,8 @@ pub fn title(summary: &Summary, width: usize) -> String {
     };
     let verb = match summary.program.status {
         Status::Running => "recorded for",
+        // It ran before.
+        _ if summary.loss.blind_ns > 0 => "recorded for",
         _ => "ran",
     };
     format!(

@@ -70,8 +70,12 @@ pub fn table(summary: &Summary) -> Table {
         });
         for sub in &row.sub_operations {
             let of = |kind: &EventKind| sub.events.get(kind.word()).copied().unwrap_or(0);
+            let own = own_count(&sub.operation, &full);
+            if own.kind == CountKind::None && COLUMNS.iter().all(|kind| of(kind) == 0) {
+                continue;
+            }
             let mut cells = Vec::new();
-            cells.extend(counted.then(|| count(own_count(&sub.operation, &full))));
+            cells.extend(counted.then(|| count(own)));
             cells.extend(columns.iter().map(|kind| number(of(kind))));
             cells.extend(timed.then(String::new));
             rows.push(Row {
@@ -102,10 +106,11 @@ fn ordered<'a>(rows: &[&'a OperationRow]) -> Vec<&'a OperationRow> {
     rows
 }
 
-/// A row with a count and no event of its own, which shows as the part of exactly one other.
+/// A row with a count and no event of its own, which shows as the part of exactly one other. An event without a column
+/// counts, too: loops that began outside of any other operation are no part of one.
 fn counted_elsewhere(row: &OperationRow, rows: &[&OperationRow]) -> bool {
     let parts = rows.iter().flat_map(|other| &other.sub_operations);
-    COLUMNS.into_iter().all(|kind| events(row, kind) == 0)
+    row.events.values().all(|count| *count == 0)
         && parts.filter(|sub| sub.operation == row.operation).count() == 1
 }
 
@@ -168,5 +173,45 @@ pub fn list(words: &[&str], last: &str) -> String {
         [] => String::new(),
         [word] => (*word).to_owned(),
         [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::summary::SubOperationRow;
+    use crate::output::samples;
+
+    /// The sample, whose loops began partly inside an assign: `own` of them outside.
+    fn looping(own: u64) -> Table {
+        let mut summary = samples::go_growth();
+        let rows = &mut summary.operations;
+        let iteration = EventKind::Iteration.word().to_owned();
+        for row in rows.iter_mut() {
+            if row.operation == Operation::Iterate {
+                row.events.values_mut().for_each(|count| *count = 0);
+                row.events.insert(iteration.clone(), own);
+            }
+            if row.operation == Operation::Assign {
+                let begun = [(iteration.clone(), 2)].into_iter().collect();
+                row.sub_operations.push(SubOperationRow {
+                    operation: Operation::Iterate,
+                    events: begun,
+                    causes: [].into(),
+                });
+            }
+        }
+        table(&summary)
+    }
+
+    #[test]
+    fn a_count_stands_with_a_part_only_when_all_of_it_belongs_there() {
+        let rows = |table: &Table| -> Vec<bool> {
+            let named = table.rows.iter().filter(|row| row.name == "iterate");
+            named.map(|row| row.sub).collect()
+        };
+        assert_eq!(rows(&looping(0)), [true]);
+        // The part has no column of its own to fill, and the count is not its.
+        assert_eq!(rows(&looping(3)), [false]);
     }
 }

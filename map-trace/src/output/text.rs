@@ -189,7 +189,6 @@ fn answer_lines(summary: &Summary) -> Vec<Line> {
     lines
 }
 
-/// The operations table and the sentence about what is not in it.
 /// How long faults took, of the causes that were seen most.
 fn stall_line(summary: &Summary) -> Option<Line> {
     const MOST: usize = 3;
@@ -203,6 +202,7 @@ fn stall_line(summary: &Summary) -> Option<Line> {
     (!said.is_empty()).then(|| plain(format!("  stall p50 / p99: {}", said.join(", "))))
 }
 
+/// The operations table and the sentence about what is not in it.
 fn table_lines(summary: &Summary, budget: Budget) -> Vec<Line> {
     let table = table(summary);
     let mut lines = Vec::new();

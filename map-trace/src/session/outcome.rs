@@ -22,14 +22,14 @@ pub struct RunOutcome {
     pub detaching: Detaching,
 }
 
-/// How the program ended, as wait(2) tells it.
+/// How the program ended, as wait(2) or its own exit record tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramStatus {
     /// The exit code; only its low eight bits mean something.
     Exited(i32),
     /// The signal's number.
     Signaled(i32),
-    /// Still running when the recording stopped, or not our child.
+    /// Still running when the recording stopped, or its end was not seen.
     Running,
 }
 

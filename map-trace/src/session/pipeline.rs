@@ -17,6 +17,7 @@ use effect::changes_existing;
 use map_trace_common::record::{Header, flag, kind};
 
 use super::census::Bounds;
+use super::ends::Ends;
 use super::faults::{Faults, Followed, Held, Returned};
 use super::limiter::Limiter;
 use super::members::Members;
@@ -82,9 +83,11 @@ pub struct Pipeline {
     limiter: Limiter,
     recorder: Recording,
     ptes: PteContext,
-    executables: Vec<Executable>,
+    pub executables: Vec<Executable>,
     /// Followed processes that have not ended.
     alive: HashSet<u32>,
+    /// How attached processes ended.
+    pub ends: Ends,
     trouble: Trouble,
     events: u64,
     members: Members,
@@ -126,6 +129,7 @@ impl Pipeline {
             ptes,
             executables: Vec::new(),
             alive: HashSet::new(),
+            ends: Ends::default(),
             trouble: Trouble::default(),
             events: 0,
             members: Members::default(),
@@ -200,6 +204,7 @@ impl Pipeline {
             }
             Record::Exit(record) if record.header.flags & flag::LAST_THREAD != 0 => {
                 self.alive.remove(&record.header.tgid);
+                self.ends.note(record.header.tgid, record.exit_code);
             }
             _ => {}
         }

@@ -12,7 +12,7 @@ use map_trace_common::place::Goroutines;
 use map_trace_common::record::kind;
 
 pub use self::ahead::Ahead;
-use self::ahead::{Planned, Reading, identity, read};
+use self::ahead::{Known, Planned, Reading, identity, read};
 use super::census::Census;
 use super::entries::Entries;
 use super::structure::Structure;
@@ -23,6 +23,7 @@ use crate::kernel::uprobes::{self, UprobeError, Uprobes, Wanted};
 use crate::maps::registry::Shape;
 use crate::maps::structure::Plan;
 use crate::model::header::Probe;
+use crate::model::summary::Executable;
 
 /// Files looked at: beyond it new ones are not probed.
 const MAX_FILES: usize = 256;
@@ -53,6 +54,8 @@ pub struct Probes {
     /// The program, read ahead.
     ahead: Option<Ahead>,
     looked: Vec<Looked>,
+    /// What the files that were looked at are.
+    pub executables: Vec<Executable>,
     /// What was attached.
     pub told: Vec<Probe>,
     /// What is not known, and why.
@@ -68,6 +71,7 @@ impl Probes {
             uprobes: Some(Uprobes::prepare(object)),
             ahead: None,
             looked: Vec::new(),
+            executables: Vec::new(),
             told: Vec::new(),
             notes: Vec::new(),
             census,
@@ -89,7 +93,9 @@ impl Probes {
         if self.looked.len() >= MAX_FILES {
             return None;
         }
-        let name = fs::read_link(path).unwrap_or_else(|_| PathBuf::from(path));
+        // As it is mapped. A file that is gone has its name in the link in /proc only.
+        let name = fs::canonicalize(path).or_else(|_| fs::read_link(path));
+        let name = name.unwrap_or_else(|_| PathBuf::from(path));
         let binary = match self.try_file(object, (path, identity), &name, structure) {
             Ok(binary) => binary,
             Err(why) => {
@@ -108,7 +114,7 @@ impl Probes {
         name: &Path,
         structure: &mut Structure,
     ) -> Result<Option<u32>, String> {
-        let Some((binary, plan)) = self.read(path) else {
+        let Some((binary, plan)) = self.read(path, name) else {
             return Ok(None);
         };
         let plan = plan?;
@@ -129,14 +135,18 @@ impl Probes {
         Ok(Some(index))
     }
 
-    /// What was read ahead, if it is this very file; else reads it.
-    fn read(&mut self, path: &Path) -> Option<Planned> {
+    /// What was read ahead, if it is this very file; else reads it. Notes what it is.
+    fn read(&mut self, path: &Path, name: &Path) -> Option<Planned> {
         let same = |ahead: &mut Ahead| Some(ahead.identity) == identity(path);
         let ahead = self.ahead.take_if(same);
-        match ahead.and_then(|ahead| ahead.reading.done()) {
-            Some(planned) => planned,
+        let known = match ahead.and_then(|ahead| ahead.reading.done()) {
+            Some(known) => known,
             None => read(path, &AtomicBool::new(false)),
-        }
+        };
+        let Known { facts, planned } = known?;
+        self.executables
+            .push(facts.executable(&name.to_string_lossy()));
+        planned
     }
 
     /// Begins to probe the program that was read ahead, which [`Self::file`] then ends.
@@ -145,7 +155,11 @@ impl Probes {
             return;
         };
         let read = ahead.reading.done();
-        if let (Some(Some((_, Ok(plan)))), Some(uprobes)) = (&read, &mut self.uprobes) {
+        let planned = read
+            .iter()
+            .flatten()
+            .find_map(|known| known.planned.as_ref());
+        if let (Some((_, Ok(plan))), Some(uprobes)) = (planned, &mut self.uprobes) {
             let offsets = plan.places.iter().map(|planned| planned.file_offset);
             uprobes.begin(&ahead.path, offsets.collect());
         }

@@ -30,14 +30,25 @@ pub enum Subject<'a> {
 /// Opens processes by pid.
 ///
 /// # Errors
-/// 125 when one is not there.
+/// 125 when one is not there or has no memory of its own.
 pub fn open(pids: &[u32]) -> Result<Vec<Process>> {
-    let open = |&pid: &u32| Process::open(pid).map_err(|why| cannot(pid, &why));
+    let open = |&pid: &u32| {
+        let process = Process::open(pid).map_err(|why| cannot(pid, &why))?;
+        let without = process.without_memory().map_err(|why| cannot(pid, &why))?;
+        match without {
+            Some(why) => Err(Error::failed(what(pid), why)),
+            None => Ok(process),
+        }
+    };
     pids.iter().map(open).collect()
 }
 
+fn what(pid: u32) -> String {
+    format!("cannot attach to process {pid}")
+}
+
 fn cannot(pid: u32, why: &ProcError) -> Error {
-    Error::failed(format!("cannot attach to process {pid}"), why)
+    Error::failed(what(pid), why)
 }
 
 impl Subject<'_> {
@@ -195,11 +206,12 @@ fn begin_running(
     let Instrument { object, probes, .. } = instrument;
     probes.process(object, pid, &mut pipeline.structure);
     pipeline.follow(pid, super::clock::now_ns());
+    pipeline.ends.await_end_of(pid);
     let maps = process.maps().map_err(gone)?;
     pipeline
         .spaces
         .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::clock::now_ns())
-        .map_err(|why| Error::failed(format!("cannot attach to process {pid}"), why))?;
+        .map_err(|why| Error::failed(what(pid), why))?;
     modules::open_hidden(pid, &pipeline.spaces, pipeline.stacks.symbolizer());
     let started = process.start_boottime_ns().map_err(gone)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

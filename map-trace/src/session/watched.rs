@@ -160,14 +160,10 @@ fn symbol(binary: &Binary, name: &str, bias: u64) -> Result<(u64, u64)> {
         [one] => Ok((one.svma.wrapping_add(bias), one.size)),
         [] => Err(Error::usage(
             what(),
-            format!("{} has no such symbol", binary.name()),
+            "the program has no such symbol".to_owned(),
         )),
         several => {
-            let why = format!(
-                "{} has {} symbols of that name",
-                binary.name(),
-                several.len()
-            );
+            let why = format!("the program has {} symbols of that name", several.len());
             Err(Error::usage(what(), why).fix("watch one by its address, --watch 0xADDRESS:LEN"))
         }
     }

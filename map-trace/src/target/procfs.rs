@@ -130,6 +130,20 @@ impl Process {
         self.file("exe")
     }
 
+    /// Why a process that is there has no memory to look at, when it has none.
+    ///
+    /// # Errors
+    /// [`ProcError::Gone`] when the process is gone.
+    pub fn without_memory(&self) -> Result<Option<&'static str>, ProcError> {
+        if !matches!(self.executable(), Err(ProcError::Gone(_))) {
+            return Ok(None);
+        }
+        Ok(Some(match self.stat()?.state {
+            b'Z' | b'X' => "it has ended, and its parent has not waited for it",
+            _ => "it is a thread of the kernel, without memory of its own",
+        }))
+    }
+
     /// The arguments; empty for a process that erased them.
     ///
     /// # Errors

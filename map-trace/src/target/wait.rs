@@ -134,7 +134,8 @@ pub(super) fn wait4(pid: u32, options: i32) -> io::Result<Option<Waited>> {
     }))
 }
 
-fn status(raw: i32) -> Status {
+/// What a word of wait4(2) says.
+pub fn status(raw: i32) -> Status {
     if libc::WIFSIGNALED(raw) {
         Status::Signaled(signal::name(libc::WTERMSIG(raw)))
     } else if libc::WIFEXITED(raw) {

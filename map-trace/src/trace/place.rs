@@ -56,10 +56,22 @@ impl OutputFile {
 
     /// Writes a whole result.
     pub fn fill(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.write_all(bytes).map_err(|source| WriteError::Write {
-            path: self.path.clone(),
-            source,
+        self.write_all(bytes).map_err(|source| {
+            take_back(&self.path);
+            WriteError::Write {
+                path: self.path.clone(),
+                source,
+            }
         })
+    }
+}
+
+/// Empties the file of a result that could not be written whole: half of it may look like all of it.
+pub fn take_back(path: &Path) {
+    if let Ok(file) = OpenOptions::new().write(true).open(path)
+        && file.metadata().is_ok_and(|found| found.is_file())
+    {
+        let _why = file.set_len(0);
     }
 }
 

@@ -1,7 +1,8 @@
 //! A timeline in Chrome's JSON trace format, which ui.perfetto.dev opens.
 //!
 //! One track a thread; what took time is a slice, what took none an instant. Times are microseconds with three
-//! decimals. Written event by event, whatever the length of the trace.
+//! decimals. Written event by event, whatever the length of the trace. What was counted in groups has no moment of
+//! its own: `otherData` says how many events the timeline lacks for it.
 
 use std::io::{self, Write};
 
@@ -30,14 +31,22 @@ struct Entry {
 pub fn export(lines: Lines<'_>, out: Out<'_>) -> Result<(), ExportError> {
     out.write_all(b"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
     let mut first = true;
+    let mut grouped = 0_u64;
     for line in lines {
-        if let Some(entry) = entry(&line?) {
+        let line = line?;
+        if let TraceLine::Aggregate(group) = &line {
+            grouped = grouped.saturating_add(group.count);
+        }
+        if let Some(entry) = entry(&line) {
             out.write_all(if first { b"\n" } else { b",\n" })?;
             first = false;
             write_entry(&entry, out)?;
         }
     }
-    out.write_all(b"\n]}\n")?;
+    writeln!(
+        out,
+        "\n],\"otherData\":{{\"counted_in_groups\":{grouped}}}}}"
+    )?;
     Ok(())
 }
 

@@ -88,8 +88,8 @@ impl<'a> Session<'a> {
             probes: probes(&instrument, settings),
             not_probed: instrument.probes.notes.clone(),
             calibration: instrument.calibration.clone(),
+            executables: instrument.probes.executables.clone(),
             options: options::options(settings, &rows),
-            ..HeaderLine::default()
         };
         let claims = Setup {
             claims: settings.claims.clone(),
@@ -99,6 +99,10 @@ impl<'a> Session<'a> {
         let ptes = instrument.ptes(settings.show_physical);
         let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
         pipeline.structure = structure;
+        if subject.child().is_none() {
+            // What they run began before anyone could see it.
+            pipeline.executables.clone_from(&header.executables);
+        }
         let blind_ns = subject.begin(&mut instrument, &mut pipeline, start_ns)?;
         events.count(&subject, inherit);
         let targets = subject.threads(inherit)?;

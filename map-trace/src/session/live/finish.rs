@@ -9,9 +9,9 @@ use crate::model::watched::Looked;
 use crate::session::clock::now_ns;
 use crate::session::duty::Duty;
 use crate::session::footer::{self, Ending};
-use crate::session::{ProgramStatus, RunOutcome, aggregates};
+use crate::session::{ProgramStatus, RunOutcome, aggregates, ends};
 use crate::target::launch::Running;
-use crate::target::wait::{self, Waited};
+use crate::target::wait;
 
 impl Session<'_> {
     pub(super) fn finish(mut self, end: End, running: Option<&Running>) -> Result<RunOutcome> {
@@ -40,6 +40,8 @@ impl Session<'_> {
             Some(_) => self.lost_mappings,
             None => u64::MAX,
         };
+        let raw = waited.as_ref().map(|waited| waited.raw);
+        let (ended, passed_on) = self.status(raw);
         if waited.is_none() {
             self.pipeline.watched.look(Looked::End);
         }
@@ -80,9 +82,7 @@ impl Session<'_> {
                 .flushes(&self.instrument.object),
             not_counted: self.instrument.probes.census.notes(),
             duration_ns,
-            status: waited
-                .as_ref()
-                .map_or(Status::Running, |waited| waited.status.clone()),
+            status: ended,
             totals,
             perf,
             rusage,
@@ -108,7 +108,7 @@ impl Session<'_> {
             Some(Err(why)) => (None, Some(why.into())),
         };
         Ok(RunOutcome {
-            status: status(waited.as_ref()),
+            status: passed_on,
             running: self.pid.filter(|_| waited.is_none()),
             summary: recorded.summary,
             saved,
@@ -116,14 +116,26 @@ impl Session<'_> {
             detaching,
         })
     }
-}
 
-fn status(waited: Option<&Waited>) -> ProgramStatus {
-    match waited {
-        None => ProgramStatus::Running,
-        Some(waited) if libc::WIFSIGNALED(waited.raw) => {
-            ProgramStatus::Signaled(libc::WTERMSIG(waited.raw))
+    /// How the program ended, and what of that is passed on: a child's as it was waited for, attached processes'
+    /// by the last of them.
+    fn status(&self, waited: Option<i32>) -> (Status, ProgramStatus) {
+        let attached = || match self.pipeline.ends.end(self.pipeline.alive()) {
+            _ if self.pid.is_some() => Err(Status::Running),
+            ends::End::Known(raw) => Ok(raw),
+            ends::End::Running => Err(Status::Running),
+            ends::End::Unseen => Err(Status::Unknown),
+        };
+        match waited.map_or_else(attached, Ok) {
+            Ok(raw) if libc::WIFSIGNALED(raw) => (
+                wait::status(raw),
+                ProgramStatus::Signaled(libc::WTERMSIG(raw)),
+            ),
+            Ok(raw) => (
+                wait::status(raw),
+                ProgramStatus::Exited(libc::WEXITSTATUS(raw)),
+            ),
+            Err(status) => (status, ProgramStatus::Running),
         }
-        Some(waited) => ProgramStatus::Exited(libc::WEXITSTATUS(waited.raw)),
     }
 }

@@ -114,6 +114,7 @@ impl Session<'_> {
             } else {
                 PUMP_AFTER
             };
+            now |= deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if !(now || pumped.elapsed() >= patience || self.presses()) {
                 continue;
             }

@@ -214,7 +214,8 @@ impl Pipeline {
                 ..Executable::default()
             },
         };
-        if self.executables.len() < MAX_EXECUTABLES {
+        // Go's build id is in the file only, so that the mapping alone did not tell it.
+        if self.executables.len() < MAX_EXECUTABLES && !self.executables.contains(&executable) {
             self.executables.push(executable.clone());
         }
         Some(executable)

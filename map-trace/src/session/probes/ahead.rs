@@ -7,19 +7,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use crate::binary::Binary;
+use crate::binary::{Binary, BinaryFacts};
 use crate::maps::structure::{self, Plan};
 
 /// A Go program that was read, and where it is to be probed.
 pub(super) type Planned = (Binary, Result<Plan, String>);
 
-/// Reads a program's file; none when it is not of Go. `go` is set as soon as it is known to be.
-pub(super) fn read(path: &Path, go: &AtomicBool) -> Option<Planned> {
+/// A program's file that was read.
+pub(super) struct Known {
+    pub(super) facts: BinaryFacts,
+    /// None when it is not of Go.
+    pub(super) planned: Option<Planned>,
+}
+
+/// Reads a program's file; none when it is no ELF file. `go` is set as soon as it is known to be of Go.
+pub(super) fn read(path: &Path, go: &AtomicBool) -> Option<Known> {
     let binary = Binary::open(path).ok()?;
-    binary.facts().go_version.as_ref()?;
-    go.store(true, Ordering::Release);
-    let plan = structure::plan(&binary);
-    Some((binary, plan))
+    let facts = binary.facts().clone();
+    let planned = facts.go_version.is_some().then(|| {
+        go.store(true, Ordering::Release);
+        let plan = structure::plan(&binary);
+        (binary, plan)
+    });
+    Some(Known { facts, planned })
 }
 
 pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -36,14 +46,14 @@ pub struct Ahead {
 }
 
 pub(super) enum Reading {
-    Begun(JoinHandle<Option<Planned>>),
+    Begun(JoinHandle<Option<Known>>),
     /// Outer none: it failed, and is to be tried again.
-    Done(Box<Option<Option<Planned>>>),
+    Done(Box<Option<Option<Known>>>),
 }
 
 impl Reading {
     /// Waits for what was read.
-    pub(super) fn done(self) -> Option<Option<Planned>> {
+    pub(super) fn done(self) -> Option<Option<Known>> {
         match self {
             Self::Begun(reading) => reading.join().ok(),
             Self::Done(read) => *read,
