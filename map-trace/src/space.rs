@@ -32,6 +32,7 @@ mod side_band;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use calls::{Call, MappingCall};
 pub use compare::{Difference, DifferenceKind};

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::mapping::Vma;
+use super::told::Told;
 
 /// Mappings by start address: disjoint, never empty.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ordered {
-    by_start: BTreeMap<u64, Vma>,
+    pub(super) by_start: BTreeMap<u64, Vma>,
+    /// What side-band records said last of stretches that nothing has touched since.
+    pub(super) told: Vec<Told>,
 }
 
 impl Ordered {
@@ -64,6 +67,7 @@ impl Ordered {
         if start >= end {
             return Vec::new();
         }
+        self.settle(start, end);
         self.split(start);
         self.split(end);
         let inside: Vec<u64> = self
@@ -118,6 +122,7 @@ impl Ordered {
 
     /// Joins neighbours that differ in nothing and have both been as they are since `settled_ns`.
     pub(super) fn join(&mut self, settled_ns: u64) {
+        self.settle(0, u64::MAX);
         let mut joined: Vec<(u64, Vma)> = Vec::with_capacity(self.by_start.len());
         for vma in std::mem::take(&mut self.by_start).into_values() {
             match joined.last_mut() {

@@ -99,8 +99,22 @@ impl Space {
         if self.loading {
             self.drop_loader_tail(&vma);
         }
-        for (start, end) in self.not_since_removed(&vma) {
-            self.overlay(&vma, start, end);
+        let mut parts = self.not_since_removed(&vma);
+        let mut agreed = parts == [(vma.start, vma.end)];
+        // Memory that grows piece by piece is reported whole each time: only what is new is looked at.
+        let known = self.vmas.told_within(&vma).filter(|_| agreed);
+        if let Some((start, end, _)) = known {
+            parts = vec![(vma.start, start), (end, vma.end)];
+        }
+        for (start, end) in parts {
+            agreed &= self.overlay(&vma, start, end, known.map(|(_, _, flags)| flags));
+        }
+        if agreed {
+            self.vmas.tell(vma);
+        } else if let Some((start, end, _)) = known {
+            let mut unchanged = vma;
+            unchanged.clip(start, end);
+            self.vmas.tell(unchanged);
         }
         self.bound(report.ktime_ns);
     }
@@ -126,8 +140,9 @@ impl Space {
         parts
     }
 
-    /// Lays a reported mapping over `start..end` of the replay.
-    fn overlay(&mut self, report: &Vma, start: u64, end: u64) {
+    /// Lays a reported mapping over `start..end` of the replay; `known` are the flags it has elsewhere. False
+    /// when something there has changed since.
+    fn overlay(&mut self, report: &Vma, start: u64, end: u64, known: Option<u32>) -> bool {
         let clipped = |from: u64, to: u64| {
             let mut part = report.clone();
             part.clip(from, to);
@@ -135,11 +150,15 @@ impl Space {
         };
         // The kernel holds it as one mapping, so what the record does not say (advice, growth) is the same
         // all over: new parts take it from the old ones.
-        let inherited = self
-            .vmas
-            .overlapping(start, end)
-            .find(|old| old.same_memory(&clipped(old.start.max(start), old.end.min(end))))
-            .map_or(report.flags, |old| merge_flags(old.flags, report.flags));
+        let inherited = known
+            .or_else(|| {
+                let mut there = self.vmas.overlapping(start, end);
+                let same =
+                    |old: &&Vma| old.same_memory(&clipped(old.start.max(start), old.end.min(end)));
+                there.find(same).map(|old| old.flags)
+            })
+            .map_or(report.flags, |flags| merge_flags(flags, report.flags));
+        let mut agreed = true;
         for (from, to) in self.vmas.holes(start, end) {
             let mut part = clipped(from, to);
             part.flags = inherited;
@@ -147,12 +166,14 @@ impl Space {
         }
         self.vmas.change(start, end, |mut old| {
             if old.made_ns > report.since_ns {
+                agreed = false;
                 return Some(old);
             }
             let mut new = clipped(old.start, old.end);
             let same = old.identify(&new);
             if old.since_ns > report.since_ns {
                 // Changed since: the record only knows better what memory it is.
+                agreed = false;
                 return Some(old);
             }
             if same {
@@ -166,6 +187,7 @@ impl Space {
             }
             Some(new)
         });
+        agreed
     }
 
     /// The ELF loader maps a file's whole extent with its first segment, unmaps what lies behind that

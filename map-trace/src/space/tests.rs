@@ -6,3 +6,4 @@ mod processes;
 mod real;
 mod rules;
 mod text;
+mod told;

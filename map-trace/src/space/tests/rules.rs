@@ -207,6 +207,23 @@ fn a_million_small_mappings_are_joined() {
 }
 
 #[test]
+fn a_report_of_memory_that_grew_looks_at_what_is_new_only() {
+    let mut space = Space::new(0);
+    for page in 0..900_u64 {
+        let (enter, exit) = (page * 10 + 1, page * 10 + 3);
+        space.report(&report(enter + 1, AT, (page + 1) * PAGE, RW, "//anon"));
+        space.call(&mmap((enter, exit), AT + page * PAGE, PAGE, RW));
+    }
+    let looked_at = space.iter().filter(|vma| vma.reported_ns > 8000);
+    assert!(looked_at.count() < 200, "each record looked at all");
+    // A call under way while the last record was made does not undo what that says.
+    space.call(&mprotect((8990, 8999), AT, 900 * PAGE, R));
+    assert_eq!(prot(&space, AT).as_deref(), Some("rw-"));
+    space.call(&mprotect((9000, 9001), AT, 900 * PAGE, R));
+    assert_eq!(prot(&space, AT).as_deref(), Some("r--"));
+}
+
+#[test]
 fn too_many_mappings_lose_the_replay_and_not_the_process() {
     let mut space = Space::new(0);
     // Every other page, so that nothing joins.
