@@ -38,9 +38,19 @@ pub fn fatal_error(event: &FatalErrorEvent) -> String {
     line
 }
 
-/// One line for each fatal error.
+/// One line for each fatal error, and one for those whose event is not at hand.
 pub fn fatal_errors(summary: &Summary) -> Vec<String> {
-    summary.fatal_errors.iter().map(fatal_error).collect()
+    let mut lines: Vec<_> = summary.fatal_errors.iter().map(fatal_error).collect();
+    let counted = summary.events.fatal_error;
+    match counted.saturating_sub(lines.len() as u64) {
+        0 => {}
+        counted if lines.is_empty() => lines.push(format!(
+            "{}, counted only: text and goroutine are not known",
+            count(counted, "fatal error")
+        )),
+        more => lines.push(count(more, "more fatal error")),
+    }
+    lines
 }
 
 /// What the runtime did, in short phrases; nothing when it did nothing but grow its heap.
@@ -119,6 +129,24 @@ mod tests {
         assert_eq!(
             fatal_error(&event(Some("concurrent map writes"))),
             "fatal error: concurrent map writes; goroutine 7, assign, 0xc000012340 map[int]int"
+        );
+    }
+
+    #[test]
+    fn a_fatal_error_that_was_only_counted_is_said() {
+        let (_, mut summary) = crate::output::samples::all().swap_remove(0);
+        summary.fatal_errors.clear();
+        summary.events.fatal_error = 1;
+        assert_eq!(
+            fatal_errors(&summary),
+            ["1 fatal error, counted only: text and goroutine are not known"]
+        );
+        summary.fatal_errors.push(event(None));
+        assert_eq!(fatal_errors(&summary).len(), 1);
+        summary.events.fatal_error = 3;
+        assert_eq!(
+            fatal_errors(&summary).last().unwrap(),
+            "2 more fatal errors"
         );
     }
 

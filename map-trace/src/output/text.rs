@@ -68,8 +68,9 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
     if !summary.claims.is_empty() {
         parts.insert(0, claims(&summary.claims, budget.claim_lines));
     }
-    if !summary.fatal_errors.is_empty() {
-        parts.insert(0, fatal_lines(summary, budget.rows));
+    let fatal = fatal_lines(summary, budget.rows);
+    if !fatal.is_empty() {
+        parts.insert(0, fatal);
     }
     if !summary.watched.is_empty() {
         parts.push(watched_lines(summary, budget.rows));
@@ -92,7 +93,8 @@ fn screen(summary: &Summary, view: &View<'_>, budget: Budget) -> Vec<Line> {
 
 /// How the program ended, when it ended itself.
 fn fatal_lines(summary: &Summary, most: usize) -> Vec<Line> {
-    let mut lines: Vec<Line> = runtime::fatal_errors(summary)
+    let errors = runtime::fatal_errors(summary);
+    let mut lines: Vec<Line> = errors
         .iter()
         .take(most)
         .map(|line| {
@@ -100,7 +102,7 @@ fn fatal_lines(summary: &Summary, most: usize) -> Vec<Line> {
             vec![span(Tone::Plain, "  "), span(Tone::Bad, line)]
         })
         .collect();
-    let left_out = summary.fatal_errors.len().saturating_sub(most);
+    let left_out = errors.len().saturating_sub(most);
     if left_out > 0 {
         lines.push(plain(format!("  and {left_out} more, in --format json")));
     }

@@ -44,6 +44,9 @@ pub struct MapEvent {
     /// Memory that is the map's no longer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub old_ranges: Vec<MapRange>,
+    /// How many more ranges there are, of both kinds: a line has up to 64 of each. They are known all the same.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub ranges_left_out: u64,
     #[serde(flatten)]
     pub context: Context,
 }

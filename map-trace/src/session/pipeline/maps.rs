@@ -120,6 +120,8 @@ impl Pipeline {
             }));
         }
         let classic = implementation == MapImplementation::Hmap.word();
+        let (added, left_out) = ranges(&change.added);
+        let (removed, old_left_out) = ranges(&change.removed);
         let event = Box::new(MapEvent {
             time_ns,
             pid,
@@ -133,8 +135,9 @@ impl Pipeline {
             directory: header
                 .filter(|_| !classic)
                 .map(|header| header.directory_length),
-            ranges: ranges(&change.added),
-            old_ranges: ranges(&change.removed),
+            ranges: added,
+            old_ranges: removed,
+            ranges_left_out: left_out + old_left_out,
             context,
         });
         match record.header.kind {
@@ -246,13 +249,37 @@ fn step(role: Role, header: Option<Header>) -> &'static str {
     }
 }
 
-fn ranges(ranges: &[Range]) -> Vec<MapRange> {
-    let told = ranges.iter().filter(|range| range.part != Part::Header);
-    told.take(MAX_RANGES)
+/// Ranges as a line tells them, and how many it leaves out.
+fn ranges(ranges: &[Range]) -> (Vec<MapRange>, u64) {
+    let mut told: Vec<_> = ranges
+        .iter()
+        .filter(|range| range.part != Part::Header)
         .map(|range| MapRange {
             part: range.part.word().to_owned(),
             start: Address(range.start),
             end: Address(range.end),
         })
-        .collect()
+        .collect();
+    let left_out = told.len().saturating_sub(MAX_RANGES);
+    told.truncate(MAX_RANGES);
+    (told, left_out as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_many_ranges_it_leaves_out() {
+        let range = |n: u64, part| Range {
+            start: n,
+            end: n + 1,
+            part,
+        };
+        let mut all: Vec<_> = (0..70).map(|n| range(n, Part::Group)).collect();
+        all.push(range(70, Part::Header));
+        let (told, left_out) = ranges(&all);
+        assert_eq!((told.len(), left_out), (MAX_RANGES, 70 - MAX_RANGES as u64));
+        assert_eq!(ranges(&all[..MAX_RANGES]).1, 0);
+    }
 }

@@ -172,7 +172,15 @@ mod tests {
     use crate::output::schema;
 
     /// Fields of events that have no column: lists, and what says the same as `event` or another column.
-    const LEFT_OUT: &[&str] = &["type", "event", "count", "ranges", "old_ranges", "seen"];
+    const LEFT_OUT: &[&str] = &[
+        "type",
+        "event",
+        "count",
+        "ranges",
+        "old_ranges",
+        "ranges_left_out",
+        "seen",
+    ];
     /// Lines that are no events.
     const NO_EVENTS: &[&str] = &["header", "string", "stack", "footer"];
 
