@@ -276,6 +276,27 @@ fn a_program_started_by_another_is_probed_from_its_first_instruction_when_its_fi
 }
 
 #[test]
+fn a_program_whose_first_run_was_over_at_once_is_probed_in_later_ones() {
+    const COPIES: usize = 6;
+    let toolchain = go_toolchains().pop().expect("a toolchain");
+    let folder = tempfile::tempdir().expect("a folder");
+    // The last runs stand at their gate while map-trace catches up with the ones before.
+    let (mut short, mut long) = (String::new(), String::new());
+    for copy in 0..COPIES {
+        let path = folder.path().join(format!("copy{copy}"));
+        std::fs::copy(go(&toolchain, Strip::No, "maps"), &path).expect("a copy");
+        let path = path.display();
+        let runs = "1 2 3 4 5";
+        short.push_str(&format!("for n in {runs}; do {path} -nonsense; done\n"));
+        long.push_str(&format!("sleep 5 | {path} -gate -makes 1 &\n"));
+    }
+    let script = format!("exec 2>/dev/null\n{short}{long}wait");
+    let traced = Session::run("sh").arguments(&["-c", &script]).traced();
+    let not_counted = &traced.trace.footer().not_counted;
+    assert!(not_counted.is_empty(), "{not_counted:?}");
+}
+
+#[test]
 fn an_attached_process_tells_of_loops_from_then_on() {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::process::{Command, Stdio};

@@ -2,7 +2,8 @@
 
 mod ahead;
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -221,11 +222,23 @@ impl Probes {
         );
     }
 
-    /// Probes what a running process runs and marks it. The path leads to the very file, also when it was
-    /// deleted, replaced, or is of another mount namespace.
+    /// Probes what a running process runs, once; its index as with [`Self::file`]. This is the very file, also when it
+    /// was deleted, replaced, or is of another mount namespace; and held open, since the process may be gone before
+    /// the file was read, and another one may run it for longer.
+    pub fn program_of(
+        &mut self,
+        object: &mut Object,
+        tgid: u32,
+        structure: &mut Structure,
+    ) -> Option<u32> {
+        let opened = File::open(format!("/proc/{tgid}/exe")).ok()?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+        self.file(object, &path, structure)
+    }
+
+    /// Probes what a running process runs and marks it.
     pub fn process(&mut self, object: &mut Object, tgid: u32, structure: &mut Structure) {
-        let path = PathBuf::from(format!("/proc/{tgid}/exe"));
-        if let Some(binary) = self.file(object, &path, structure)
+        if let Some(binary) = self.program_of(object, tgid, structure)
             && let Err(why) = uprobes::mark(object, tgid, binary)
         {
             self.notes.push(why.to_string());

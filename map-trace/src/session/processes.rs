@@ -127,8 +127,7 @@ impl Subject<'_> {
             }
             Self::Running(processes) => {
                 for process in *processes {
-                    let path = PathBuf::from(format!("/proc/{}/exe", process.pid()));
-                    let _not_go = probes.file(object, &path, structure);
+                    let _not_go = probes.program_of(object, process.pid(), structure);
                 }
             }
         }

@@ -185,8 +185,7 @@ impl Session<'_> {
     fn probe_new(&mut self) {
         let Instrument { object, probes, .. } = &mut self.instrument;
         for tgid in std::mem::take(&mut self.pipeline.executed) {
-            let path = std::path::PathBuf::from(format!("/proc/{tgid}/exe"));
-            let _not_go = probes.file(object, &path, &mut self.pipeline.structure);
+            let _not_go = probes.program_of(object, tgid, &mut self.pipeline.structure);
         }
     }
 
