@@ -70,6 +70,8 @@ pub struct Space {
     /// Between the exec and the program's first instruction: the kernel's loader is mapping.
     pub(super) loading: bool,
     pub(super) lost: bool,
+    /// Records of it may have been lost: what it has is likely, and nothing is certain.
+    pub(super) holed: bool,
     pub(super) removals: VecDeque<Removal>,
     pub(super) reports: VecDeque<Arc<SideBandMapping>>,
     /// Where something may be mapped that the replay does not have.
@@ -90,6 +92,7 @@ impl Space {
             from_snapshot: false,
             loading: false,
             lost: false,
+            holed: false,
             removals: VecDeque::new(),
             reports: VecDeque::new(),
             doubtful_holes: Vec::new(),
@@ -138,7 +141,7 @@ impl Space {
 
     /// True when this replay is not to be believed any more (until a snapshot is loaded).
     pub const fn is_lost(&self) -> bool {
-        self.lost
+        self.lost || self.holed
     }
 
     /// Gives the replay up: records were lost, or its bounds exceeded.
@@ -186,7 +189,7 @@ impl Space {
     /// What lies at `address`: the whole stretch of equal memory, named as the kernel names it, or the
     /// stack that may grow there.
     pub fn place(&self, address: u64) -> Place {
-        let certain = !self.lost;
+        let certain = !self.is_lost();
         if let Some(vma) = self.vmas.at(address) {
             return Place {
                 certain: certain && !vma.doubt,

@@ -38,6 +38,8 @@ pub struct Spaces {
     spaces: HashMap<u64, Arc<Space>>,
     next: u64,
     refused: u64,
+    /// Records of before this moment may have been lost.
+    lost_until_ns: u64,
 }
 
 impl Spaces {
@@ -97,6 +99,7 @@ impl Spaces {
     pub fn exec_started(&mut self, tgid: u32, ktime_ns: u64) {
         let mut space = Space::new(ktime_ns);
         space.loading = true;
+        space.holed = ktime_ns <= self.lost_until_ns;
         space.stack_limit = self
             .space(tgid)
             .map_or(space.stack_limit, |old| old.stack_limit);
@@ -220,8 +223,10 @@ impl Spaces {
                 .is_some_and(|space| space.touch(address, ktime_ns))
     }
 
-    /// Side-band records were lost: no replay is to be believed until a snapshot is loaded or an exec seen.
-    pub fn lose_all(&mut self) {
+    /// Side-band records of before `until_ns` were lost: no replay is to be believed until a snapshot is loaded or an
+    /// exec of later seen. An exec of before may have lost what its loader mapped.
+    pub fn lose_all(&mut self, until_ns: u64) {
+        self.lost_until_ns = self.lost_until_ns.max(until_ns);
         for space in self.spaces.values_mut() {
             Arc::make_mut(space).lose();
         }

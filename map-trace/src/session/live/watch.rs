@@ -209,7 +209,7 @@ impl Session<'_> {
             let lost = side_band.lost().unwrap_or(u64::MAX);
             if lost > self.lost_mappings {
                 self.lost_mappings = lost;
-                self.pipeline.lose_mappings();
+                self.pipeline.lose_mappings(now_ns());
                 self.reread.want();
             }
         }

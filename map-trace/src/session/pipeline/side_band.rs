@@ -17,10 +17,11 @@ impl Pipeline {
         self.order.push(time_ns, Item::SideBand(record));
     }
 
-    /// Changes of mappings were lost: no replay is worth anything until the next exec, or until the mappings are read.
-    pub fn lose_mappings(&mut self) {
+    /// Changes of mappings were lost before `until_ns`: no replay is worth anything until an exec of later, or until
+    /// the mappings are read.
+    pub fn lose_mappings(&mut self, until_ns: u64) {
         self.losses += 1;
-        self.spaces.lose_all();
+        self.spaces.lose_all(until_ns);
     }
 
     /// Takes the text of a process's maps file, read at a time: the truth from then on, and until then a guess.

@@ -152,7 +152,7 @@ fn a_second_segment_of_the_loader_ends_the_first_as_the_kernel_does() {
 fn lost_records_make_everything_uncertain_until_a_snapshot_or_exec() {
     let mut spaces = parent();
     assert!(spaces.place(1, AT).certain);
-    spaces.lose_all();
+    spaces.lose_all(15);
     assert!(!spaces.place(1, AT).certain);
     spaces
         .load_snapshot(1, "7f0000000000-7f0000001000 rw-p 00000000 00:00 0\n", 20)
@@ -161,9 +161,29 @@ fn lost_records_make_everything_uncertain_until_a_snapshot_or_exec() {
 }
 
 #[test]
+fn an_exec_of_before_a_loss_was_seen_is_as_uncertain_as_what_was_there() {
+    let mut spaces = parent();
+    spaces.lose_all(30);
+    for (began, certain) in [(20, false), (40, true)] {
+        spaces.exec_started(1, began);
+        spaces.report(&report(began + 1, AT, PAGE, 5, "/bin/x"));
+        let facts = ExecFacts {
+            ktime_ns: began + 2,
+            ..ExecFacts::default()
+        };
+        spaces.exec(1, &facts);
+        let place = spaces.place(1, AT);
+        assert_eq!(place.vma.expect("a mapping").name(), Some("/bin/x"));
+        assert_eq!(place.certain, certain);
+        // Where nothing is known something may be mapped all the same.
+        assert_eq!(spaces.place(1, AT + PAGE).certain, certain);
+    }
+}
+
+#[test]
 fn mappings_read_too_late_name_what_lies_there_and_nothing_is_certain() {
     let mut spaces = parent();
-    spaces.lose_all();
+    spaces.lose_all(15);
     let text = "7f0000000000-7f0000001000 r-xp 00000000 08:01 7 /lib/x\n";
     spaces.guess(1, text, 20).expect("maps");
     let place = spaces.place(1, AT);
