@@ -5,6 +5,9 @@
 )]
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use map_trace::model::Address;
 use map_trace::model::event::{Context, MapEvent, TraceLine};
@@ -280,20 +283,61 @@ fn a_program_whose_first_run_was_over_at_once_is_probed_in_later_ones() {
     const COPIES: usize = 6;
     let toolchain = go_toolchains().pop().expect("a toolchain");
     let folder = tempfile::tempdir().expect("a folder");
-    // The last runs stand at their gate while map-trace catches up with the ones before.
+    let copies: Vec<_> = (0..COPIES)
+        .map(|copy| folder.path().join(format!("copy{copy}")))
+        .collect();
     let (mut short, mut long) = (String::new(), String::new());
-    for copy in 0..COPIES {
-        let path = folder.path().join(format!("copy{copy}"));
-        std::fs::copy(go(&toolchain, Strip::No, "maps"), &path).expect("a copy");
+    for path in &copies {
+        std::fs::copy(go(&toolchain, Strip::No, "maps"), path).expect("a copy");
         let path = path.display();
-        let runs = "1 2 3 4 5";
-        short.push_str(&format!("for n in {runs}; do {path} -nonsense; done\n"));
-        long.push_str(&format!("sleep 5 | {path} -gate -makes 1 &\n"));
+        short.push_str(&format!("for n in 1 2 3 4 5; do {path} -nonsense; done\n"));
+        long.push_str(&format!("{path} -gate -makes 1 <&3 &\necho pid=$!\n"));
     }
-    let script = format!("exec 2>/dev/null\n{short}{long}wait");
-    let traced = Session::run("sh").arguments(&["-c", &script]).traced();
-    let not_counted = &traced.trace.footer().not_counted;
+    let script = format!("exec 2>/dev/null 3<&0\n{short}{long}exec 3<&-\nwait");
+    let mut live = Session::run("sh").arguments(&["-c", &script]).live();
+    let pids: Vec<u32> = copies
+        .iter()
+        .map(|_| live.wait_for("pid=").parse().expect("a process id"))
+        .collect();
+    // The last runs stand at their gate while map-trace catches up with the ones before.
+    let begun = Instant::now();
+    while !pids
+        .iter()
+        .zip(&copies)
+        .all(|(&pid, path)| probed(pid, path))
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "not all are probed"
+        );
+        std::thread::yield_now();
+    }
+    live.tell(&[b'x'; COPIES]);
+    let not_counted = &live.finish().trace.footer().not_counted.clone();
     assert!(not_counted.is_empty(), "{not_counted:?}");
+}
+
+/// Whether a running program's code is another than in its file.
+fn probed(pid: u32, program: &Path) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let line = maps
+        .lines()
+        .find(|line| line.contains(" r-xp ") && line.ends_with(&program.display().to_string()));
+    let Some(words) = line.map(|line| line.split_whitespace().collect::<Vec<_>>()) else {
+        return false;
+    };
+    let number = |word: &str| u64::from_str_radix(word, 16).expect("a number");
+    let (start, end) = words[0].split_once('-').expect("a range");
+    let (start, offset) = (number(start), number(words[2]));
+    let file = std::fs::read(program).expect("the program's file");
+    let own = &file[usize::try_from(offset).expect("an offset")..];
+    let mut there = vec![
+        0;
+        own.len()
+            .min(usize::try_from(number(end) - start).expect("a length"))
+    ];
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
+    memory.read_exact_at(&mut there, start).is_ok() && there != own[..there.len()]
 }
 
 #[test]
