@@ -7,6 +7,7 @@ use crate::kernel::counters::{Counters, Inherit};
 use crate::kernel::perf_programs::{PerfPrograms, Target};
 use crate::kernel::side_band::SideBand;
 use crate::model::summary::PerfWitness;
+use crate::target::limits;
 use crate::target::procfs::{ProcError, Process};
 
 use super::instrument::{self, Instrument};
@@ -211,6 +212,9 @@ fn begin_running(
         .spaces
         .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::clock::now_ns())
         .map_err(|why| Error::failed(what(pid), why))?;
+    if let (Some(space), Ok(limit)) = (pipeline.spaces.space_mut(pid), limits::stack(pid)) {
+        space.set_stack_limit(limit);
+    }
     modules::open_hidden(pid, &pipeline.spaces, pipeline.stacks.symbolizer());
     let started = process.start_boottime_ns().map_err(gone)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
