@@ -207,11 +207,7 @@ fn begin_running(
     probes.process(object, pid, &mut pipeline.structure);
     pipeline.follow(pid, super::clock::now_ns());
     pipeline.ends.await_end_of(pid);
-    let maps = process.maps().map_err(gone)?;
-    pipeline
-        .spaces
-        .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::clock::now_ns())
-        .map_err(|why| Error::failed(what(pid), why))?;
+    snapshot(process, pipeline)?;
     if let (Some(space), Ok(limit)) = (pipeline.spaces.space_mut(pid), limits::stack(pid)) {
         space.set_stack_limit(limit);
     }
@@ -221,6 +217,27 @@ fn begin_running(
     let now_ns = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000
         + u64::try_from(now.tv_nsec).unwrap_or(0);
     Ok(now_ns.saturating_sub(started))
+}
+
+/// Times that mappings are read when a text does not hold together.
+const READS: usize = 64;
+
+/// Reads the mappings of a running process. The kernel lets it go on meanwhile: a text may have some twice when they
+/// were split or joined, and is read again.
+fn snapshot(process: &Process, pipeline: &mut Pipeline) -> Result<()> {
+    let pid = process.pid();
+    let mut reads = 0;
+    loop {
+        let maps = process.maps().map_err(|why| cannot(pid, &why))?;
+        let text = String::from_utf8_lossy(&maps);
+        let now_ns = super::clock::now_ns();
+        reads += 1;
+        match pipeline.spaces.load_snapshot(pid, &text, now_ns) {
+            Ok(()) => return Ok(()),
+            Err(_) if reads < READS => {}
+            Err(why) => return Err(Error::failed(what(pid), why)),
+        }
+    }
 }
 
 /// The perf events of a session.
