@@ -66,8 +66,9 @@ fn assert_touches(gated: &Gated, traced: &Traced, pages: usize) {
     assert_eq!(faults.len(), pages);
     assert!(
         faults.iter().all(|fault| fault.cause == Cause::FirstTouch),
-        "{:?}",
-        faults[0]
+        "{:?} {:?}",
+        faults[0],
+        traced.summary.loss
     );
     assert!(traced.summary.loss.sums(), "{:?}", traced.summary.loss);
     assert_eq!(traced.summary.loss.dropped, 0);

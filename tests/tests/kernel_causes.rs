@@ -180,6 +180,48 @@ fn a_forked_childs_writes_are_copies_of_anonymous_pages() {
 }
 
 #[test]
+fn what_a_stack_may_have_grown_by_is_not_called_anything_else_when_it_was_only_counted() {
+    let traced = Session::run(c("stack_growth"))
+        .argument("1500")
+        .option("--detail=5")
+        .traced()
+        .sound();
+    let range = traced.said.range();
+    let counted: Vec<_> = traced
+        .trace
+        .aggregates()
+        .filter(|line| line.in_kernel && range.contains(line.address_min.0))
+        .collect();
+    assert!(counted.iter().map(|line| line.count).sum::<u64>() > 1400);
+    assert!(
+        counted
+            .iter()
+            .all(|line| line.cause == Some(Cause::Unknown)),
+        "{counted:?}"
+    );
+}
+
+/// The limit is that of the program's start, and not of map-trace's.
+#[test]
+fn a_stack_grows_as_far_as_the_program_was_allowed() {
+    let script = "ulimit -s 65536 && exec \"$0\" 4000";
+    let program = c("stack_growth");
+    let traced = Session::run("sh")
+        .arguments(&["-c", script])
+        .argument(program)
+        .in_full()
+        .traced()
+        .sound();
+    let grown = traced.said.number("stack_growth");
+    assert!(grown > 3900, "{grown}");
+    let expected = [
+        (Cause::StackGrowth, grown),
+        (Cause::FirstTouch, 4000 - grown),
+    ];
+    assert_eq!(causes(&traced), BTreeMap::from(expected));
+}
+
+#[test]
 fn the_stack_grows_at_each_page_below_its_mapping_and_at_no_other() {
     let traced = traced("stack_growth", &["300"]);
     let grown = traced.said.number("stack_growth");

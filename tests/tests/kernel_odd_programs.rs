@@ -6,8 +6,10 @@
 )]
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -87,6 +89,25 @@ fn looping(traced: &Traced) -> BTreeSet<&str> {
     own.flat_map(|event| traced.trace.functions(&event.context))
         .filter(|function| function.starts_with("main.loop"))
         .collect()
+}
+
+/// A file's name is bytes, and a mapping's path is text, in which a line break is written otherwise.
+#[test]
+fn a_program_whose_name_is_not_text_has_its_functions_named() {
+    for name in [&b"line\nbreak"[..], b"no \xff text"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join(OsStr::from_bytes(name));
+        fs::copy(c("first_touch"), &program).expect("room for a copy");
+        let traced = Session::run(program).argument("5").traced().sound();
+        let faults = traced.trace.faults_in(traced.said.range());
+        assert_eq!(faults.len(), 5);
+        for fault in faults {
+            let functions = traced.trace.functions(&fault.context);
+            assert!(functions.contains(&"main"), "{functions:?}");
+        }
+        let executables = &traced.summary.program.executables;
+        assert_eq!(executables[0].language.as_deref(), Some("c"));
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub struct ExecRecord {
     pub start_stack: u64,
     /// Initial program break.
     pub start_brk: u64,
+    /// RLIMIT_STACK (soft), 0 when unknown: how far the stack may grow.
+    pub stack_limit: u64,
     /// Minor and major faults of the thread up to its execve call: the launcher's, not the program's.
     pub min_flt_before: u64,
     pub maj_flt_before: u64,

@@ -14,6 +14,8 @@ use crate::{pagewalk, task};
 programs!("sched_process_exec", process_exec, process_exec_raw, exec);
 
 const SIGSTOP: u32 = 19;
+/// Offset of `rlim[RLIMIT_STACK].rlim_cur` (include/uapi/asm-generic/resource.h, include/uapi/linux/resource.h).
+const STACK_LIMIT: u64 = 3 * 16;
 
 #[inline(always)]
 fn exec<C: EbpfContext>(ctx: &C) {
@@ -56,6 +58,7 @@ fn executed(cpu: *mut Cpu, process: *mut Process, old_tid: u32, pid_tgid: u64) {
         end_code,
         start_stack: task::field(mm, setting!(mm_start_stack)).unwrap_or(0),
         start_brk: task::field(mm, setting!(mm_start_brk)).unwrap_or(0),
+        stack_limit: stack_limit().unwrap_or(0),
         min_flt_before,
         maj_flt_before,
         old_tid,
@@ -74,4 +77,11 @@ fn executed(cpu: *mut Cpu, process: *mut Process, old_tid: u32, pid_tgid: u64) {
         // SAFETY: a helper that takes a number. The stop takes effect on the way back to user mode.
         let _refused = unsafe { bpf_send_signal(SIGSTOP) };
     }
+}
+
+/// How far the stack of the current process may grow.
+#[inline(always)]
+fn stack_limit() -> Option<u64> {
+    let signal = task::field::<u64>(task::current(), setting!(task_signal))?;
+    task::field(signal.wrapping_add(STACK_LIMIT), setting!(signal_rlim))
 }

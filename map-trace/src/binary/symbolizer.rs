@@ -108,6 +108,8 @@ type Answers = Generations<(u64, u64, bool), Answer>;
 /// Opens binaries and names stacks. Shared freely between threads.
 pub struct Symbolizer {
     opened: Mutex<Opened>,
+    /// The program as it was started. A mapping's path is text, which a file's name need not be.
+    program: Option<PathBuf>,
     answers: Mutex<Answers>,
     vdso: std::sync::OnceLock<Option<Arc<Binary>>>,
 }
@@ -122,8 +124,17 @@ impl Symbolizer {
     pub fn new() -> Self {
         Self {
             opened: Mutex::default(),
+            program: None,
             answers: Mutex::new(Generations::new()),
             vdso: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// A symbolizer that also looks for a binary at this path.
+    pub fn of(program: Option<&Path>) -> Self {
+        Self {
+            program: program.map(Path::to_owned),
+            ..Self::new()
         }
     }
 
@@ -142,7 +153,11 @@ impl Symbolizer {
                 return None;
             }
         }
-        let found = candidates.iter().find_map(|path| open_one(wanted, path));
+        let known = wanted.build_id.is_some() || wanted.inode.is_some();
+        let paths = candidates
+            .iter()
+            .chain(self.program.iter().filter(|_| known));
+        let found = paths.into_iter().find_map(|path| open_one(wanted, path));
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         match &found {
             Some(binary) => {

@@ -45,6 +45,7 @@ const FIELDS: &[Field] = &[
     }),
     field("task_struct", &["signal"], |s| &mut s.task_signal),
     field("signal_struct", &["live"], |s| &mut s.signal_live),
+    field("signal_struct", &["rlim"], |s| &mut s.signal_rlim),
     field("mm_struct", &["pgd"], |s| &mut s.mm_pgd),
     field("mm_struct", &["start_code"], |s| &mut s.mm_start_code),
     field("mm_struct", &["end_code"], |s| &mut s.mm_end_code),

@@ -32,7 +32,7 @@ struct Budget {
 const AIRY: usize = 5;
 
 /// Budgets to try until the screen fits.
-const BUDGETS: [Budget; 8] = [
+const BUDGETS: [Budget; 11] = [
     budget(30, 30, AIRY),
     budget(12, 10, AIRY),
     budget(8, 8, AIRY),
@@ -40,6 +40,9 @@ const BUDGETS: [Budget; 8] = [
     budget(6, 6, 2),
     budget(6, 4, 2),
     budget(4, 3, 2),
+    budget(6, 4, 1),
+    budget(4, 3, 1),
+    budget(4, 2, 1),
     budget(2, 1, 1),
 ];
 
@@ -236,7 +239,7 @@ fn table_lines(summary: &Summary, budget: Budget) -> Vec<Line> {
     lines
 }
 
-/// At most `most` rows: parts go first, then the rows with the fewest faults, never the last (`none`).
+/// At most `most` rows: parts go first, then the rows with the fewest faults, and the last (`none`) only before the first.
 fn some_rows(table: &Table, most: usize) -> (Vec<&Row>, usize) {
     if table.rows.len() <= most {
         return (table.rows.iter().collect(), 0);
@@ -246,8 +249,9 @@ fn some_rows(table: &Table, most: usize) -> (Vec<&Row>, usize) {
     if left_out == 0 {
         return (whole, 0);
     }
-    let first = most.saturating_sub(1);
-    let rows = whole.iter().take(first).chain(whole.last()).copied();
+    let first = most.saturating_sub(1).max(1);
+    let last = whole.last().filter(|_| first < most);
+    let rows = whole.iter().take(first).chain(last).copied();
     (rows.collect(), left_out)
 }
 
@@ -375,6 +379,17 @@ mod tests {
         ");
         let plain = shown(&samples::refuted(), &View::default());
         assert!(!plain.contains('\x1b'));
+    }
+
+    #[test]
+    fn of_one_row_it_is_the_one_with_the_most_faults() {
+        let table = table(&samples::go_growth());
+        let (rows, left_out) = some_rows(&table, 1);
+        let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!((names, left_out), (vec!["assign"], 3));
+        let (rows, _) = some_rows(&table, 2);
+        let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["assign", "none"]);
     }
 
     #[test]

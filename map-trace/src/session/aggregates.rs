@@ -152,7 +152,14 @@ fn cause(
     let entry = kernel_class(key.pte_class, knows_zero);
     let inputs = FaultInputs::new(FaultCode(key.code), mode, value.address_min, entry, place);
     let last = classify(&inputs);
+    let in_stack = inputs.vma.is_some_and(|vma| vma.grows_down);
+    let by_touch = [Cause::FirstTouch, Cause::ZeroPageRead, Cause::StackGrowth];
     let (cause, mut reason) = match finished.members.cause(key) {
+        // Where the stack ended at each of them is not known any more.
+        _ if in_stack && by_touch.contains(&last.cause) => (
+            Cause::Unknown,
+            "counted in the kernel only; the stack may have grown by them".to_owned(),
+        ),
         Some(cause) if !place.certain || last.cause == cause => (
             cause,
             "as the events of this code, entry and stack that are stored".to_owned(),

@@ -7,6 +7,7 @@ use crate::kernel::counters::{Counters, Inherit};
 use crate::kernel::perf_programs::{PerfPrograms, Target};
 use crate::kernel::side_band::SideBand;
 use crate::model::summary::PerfWitness;
+use crate::target::limits;
 use crate::target::procfs::{ProcError, Process};
 
 use super::instrument::{self, Instrument};
@@ -206,17 +207,37 @@ fn begin_running(
     probes.process(object, pid, &mut pipeline.structure);
     pipeline.follow(pid, super::clock::now_ns());
     pipeline.ends.await_end_of(pid);
-    let maps = process.maps().map_err(gone)?;
-    pipeline
-        .spaces
-        .load_snapshot(pid, &String::from_utf8_lossy(&maps), super::clock::now_ns())
-        .map_err(|why| Error::failed(what(pid), why))?;
+    snapshot(process, pipeline)?;
+    if let (Some(space), Ok(limit)) = (pipeline.spaces.space_mut(pid), limits::stack(pid)) {
+        space.set_stack_limit(limit);
+    }
     modules::open_hidden(pid, &pipeline.spaces, pipeline.stacks.symbolizer());
     let started = process.start_boottime_ns().map_err(gone)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now_ns = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000
         + u64::try_from(now.tv_nsec).unwrap_or(0);
     Ok(now_ns.saturating_sub(started))
+}
+
+/// Times that mappings are read when a text does not hold together.
+const READS: usize = 64;
+
+/// Reads the mappings of a running process. The kernel lets it go on meanwhile: a text may have some twice when they
+/// were split or joined, and is read again.
+fn snapshot(process: &Process, pipeline: &mut Pipeline) -> Result<()> {
+    let pid = process.pid();
+    let mut reads = 0;
+    loop {
+        let maps = process.maps().map_err(|why| cannot(pid, &why))?;
+        let text = String::from_utf8_lossy(&maps);
+        let now_ns = super::clock::now_ns();
+        reads += 1;
+        match pipeline.spaces.load_snapshot(pid, &text, now_ns) {
+            Ok(()) => return Ok(()),
+            Err(_) if reads < READS => {}
+            Err(why) => return Err(Error::failed(what(pid), why)),
+        }
+    }
 }
 
 /// The perf events of a session.

@@ -45,11 +45,15 @@ impl Reread {
         let mut alive: Vec<u32> = pipeline.alive().iter().copied().collect();
         alive.sort_unstable();
         for tgid in alive.into_iter().take(MAX_PROCESSES) {
-            if let Some(text) = maps(tgid)
-                && pipeline.mappings_read(tgid, text, now_ns())
-            {
+            let Some(text) = maps(tgid) else {
+                continue;
+            };
+            if pipeline.mappings_read(tgid, text, now_ns()) {
                 self.files += 1;
                 modules::open_hidden(tgid, &pipeline.spaces, pipeline.stacks.symbolizer());
+            } else {
+                // Mappings were split or joined while they were read.
+                self.wanted = true;
             }
         }
         self.resting = Some((Instant::now(), start.elapsed().saturating_mul(REST)));

@@ -1,6 +1,7 @@
 //! Interned stacks: each is named once, when the first event that has it is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use super::modules::{JitMaps, Met};
 use crate::binary::stack::RawStack;
@@ -66,10 +67,11 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    pub fn new(tables: Tables) -> Self {
+    /// `program` is what was started, if anything was.
+    pub fn new(tables: Tables, program: Option<&Path>) -> Self {
         let namer = Namer {
             tables,
-            symbolizer: Symbolizer::new(),
+            symbolizer: Symbolizer::of(program),
             jits: JitMaps::default(),
         };
         Self {

@@ -27,6 +27,8 @@ pub struct ExecFacts {
     pub start_brk: u64,
     /// `mm_struct.brk`; 0 when unknown (then `start_brk`).
     pub brk: u64,
+    /// RLIMIT_STACK (soft); 0 when unknown.
+    pub stack_limit: u64,
 }
 
 /// The address spaces of all traced processes.
@@ -310,6 +312,9 @@ impl Space {
     /// The loader is done: break and stack are known.
     fn loaded(&mut self, facts: &ExecFacts) {
         self.loading = false;
+        if facts.stack_limit != 0 {
+            self.stack_limit = facts.stack_limit;
+        }
         if facts.start_brk != 0 {
             let end = facts.brk.max(facts.start_brk);
             self.brk = Some(Break {

@@ -54,7 +54,10 @@ impl Space {
             return false;
         };
         let mut grown = stack.clone();
-        grown.end = grown.start;
+        // What nothing has changed is extended: a piece for each page would have to be walked over at each fault.
+        if stack.made_ns != stack.since_ns {
+            grown.end = grown.start;
+        }
         grown.start = page_down(address);
         (grown.made_ns, grown.since_ns) = (ktime_ns, ktime_ns);
         grown.reported_ns = 0;

@@ -35,7 +35,7 @@ fn raise_now() -> Limits {
 
 impl Limits {
     fn raise(&mut self, resource: u32, hard_too: bool) {
-        let Ok(before) = get(resource) else { return };
+        let Ok(before) = get(0, resource) else { return };
         let mut wanted = before;
         if hard_too {
             wanted.rlim_max = libc::RLIM64_INFINITY;
@@ -47,13 +47,23 @@ impl Limits {
     }
 }
 
-fn get(resource: u32) -> io::Result<libc::rlimit64> {
+/// How far the stack of a process may grow: its RLIMIT_STACK (soft), `u64::MAX` for no limit.
+///
+/// # Errors
+/// What prlimit(2) answered.
+pub fn stack(pid: u32) -> io::Result<u64> {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(get(pid, libc::RLIMIT_STACK)?.rlim_cur)
+}
+
+/// The limit of a process; 0 is the caller.
+fn get(pid: libc::pid_t, resource: u32) -> io::Result<libc::rlimit64> {
     let mut value = libc::rlimit64 {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: the pointer is to a writable rlimit64; pid 0 is the caller.
-    match unsafe { libc::prlimit64(0, resource, std::ptr::null(), &mut value) } {
+    // SAFETY: the pointer is to a writable rlimit64.
+    match unsafe { libc::prlimit64(pid, resource, std::ptr::null(), &mut value) } {
         0 => Ok(value),
         _ => Err(io::Error::last_os_error()),
     }

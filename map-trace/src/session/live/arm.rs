@@ -97,7 +97,8 @@ impl<'a> Session<'a> {
         };
         let recorder = Recording::begin(&header, file, claims).within(settings.window.clone());
         let ptes = instrument.ptes(settings.show_physical);
-        let mut pipeline = Pipeline::new(start_ns, Stacks::new(tables), ptes, detail, recorder);
+        let stacks = Stacks::new(tables, subject.program());
+        let mut pipeline = Pipeline::new(start_ns, stacks, ptes, detail, recorder);
         pipeline.structure = structure;
         if subject.child().is_none() {
             // What they run began before anyone could see it.

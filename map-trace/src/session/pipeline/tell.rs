@@ -181,6 +181,7 @@ impl Pipeline {
             start_stack: record.start_stack,
             start_brk: record.start_brk,
             brk: record.start_brk,
+            stack_limit: record.stack_limit,
         };
         self.spaces.exec(header.tgid, &facts);
         let executable = self.executable(header.tgid, record.start_code);

@@ -86,6 +86,7 @@ fn exec_forgets_the_old_image_and_knows_heap_and_stack() {
         start_stack: STACK + 32 * PAGE + 8,
         start_brk,
         brk: 0,
+        stack_limit: 64 * PAGE,
     };
     spaces.exec(1, &facts);
     assert!(!mapped(&spaces, 1, 0));
@@ -93,6 +94,9 @@ fn exec_forgets_the_old_image_and_knows_heap_and_stack() {
     assert!(stack.certain);
     let stack = stack.vma.expect("mapped");
     assert_eq!((stack.kind, stack.end), (VmaKind::Stack, STACK + 33 * PAGE));
+    let lowest = STACK + 33 * PAGE - 64 * PAGE;
+    assert!(spaces.place(1, lowest).below_stack);
+    assert!(!spaces.place(1, lowest - 1).below_stack, "beyond the limit");
     let brk = start_brk + PAGE;
     spaces.call(
         1,

@@ -115,6 +115,21 @@ fn stack(limit: u64) -> Space {
 }
 
 #[test]
+fn a_stack_that_grows_page_by_page_is_a_few_pieces() {
+    let mut space = stack(u64::MAX);
+    for page in 1..5000 {
+        let start = AT - page * PAGE;
+        assert!(space.touch(start, 2 * page));
+        // The kernel tells of all of it each time.
+        let length = (page + 4) * PAGE;
+        space.report(&report(2 * page + 1, start, length, 3, "[stack]"));
+    }
+    assert!(space.iter().count() <= 2, "{}", space.iter().count());
+    let whole = space.place(AT - 4999 * PAGE).vma.expect("mapped");
+    assert_eq!((whole.start, whole.end), (AT - 4999 * PAGE, AT + 4 * PAGE));
+}
+
+#[test]
 fn a_stack_grows_to_a_touch_below_it_within_its_limit() {
     let mut space = stack(10 * PAGE);
     let below = AT - 6 * PAGE;

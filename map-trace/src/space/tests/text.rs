@@ -117,8 +117,10 @@ fn error_texts_hold_no_raw_control_characters() {
 #[test]
 fn this_process_can_be_read() {
     for file in ["/proc/self/maps", "/proc/self/smaps"] {
-        let text = std::fs::read_to_string(file).expect("our own");
-        assert!(parse_maps(&text).expect(file).len() > 5);
+        // Other tests change our mappings while the text is made: then it is not whole.
+        let read = || parse_maps(&std::fs::read_to_string(file).expect("our own"));
+        let whole = (0..100).find_map(|_| read().ok()).expect(file);
+        assert!(whole.len() > 5);
     }
 }
 
