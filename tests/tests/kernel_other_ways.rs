@@ -21,6 +21,20 @@ fn only(traced: &Traced) -> &Claim {
     claim
 }
 
+#[test]
+fn what_a_function_ends_with_by_a_jump_is_done_during_it() {
+    let traced = check("tail_call", "9", "mprotect during hot == 0").sound();
+    let claim = only(&traced);
+    assert_eq!(claim.verdict, VerdictWord::Refuted, "{claim:?}");
+    assert_eq!(claim.reason, "9 seen");
+    assert_eq!(traced.said.number("mprotect"), 9);
+    assert!(
+        traced.stderr().contains("at hot tail_call.c:"),
+        "{}",
+        traced.stderr()
+    );
+}
+
 /// The claim of a workload's way, where this kernel has it.
 fn of_way(how: &str, rule: &str) -> Option<Claim> {
     let traced = check("other_ways", how, rule);
