@@ -31,6 +31,8 @@ pub struct Counters {
     pub stacks_dropped: u64,
     /// Memory syscalls through the 32-bit entry, which are not decoded.
     pub compat_calls: u64,
+    /// Calls that succeeded and may do what madvise does without being it.
+    pub unseen_madvise: u64,
     /// State that could not be kept because a bounded table was full.
     pub table_full: u64,
     /// Times a program ran nested inside another on one CPU and left the event to the outer one.

@@ -34,6 +34,8 @@ pub struct Settings {
     pub task_min_flt: u32,
     pub task_maj_flt: u32,
     pub task_exit_code: u32,
+    /// `thread_info.status`, which says by which entry a call came.
+    pub task_status: u32,
     pub task_fsbase: u32,
     pub task_pagefault_disabled: u32,
     pub task_signal: u32,
@@ -68,6 +70,7 @@ impl Settings {
         task_min_flt: NO_OFFSET,
         task_maj_flt: NO_OFFSET,
         task_exit_code: NO_OFFSET,
+        task_status: NO_OFFSET,
         task_fsbase: NO_OFFSET,
         task_pagefault_disabled: NO_OFFSET,
         task_signal: NO_OFFSET,

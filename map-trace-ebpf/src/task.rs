@@ -52,8 +52,14 @@ pub struct PtRegs {
 
 /// `__USER_CS`: 64-bit user code.
 const USER_CS: u64 = 0x33;
-/// `__USER32_CS`: 32-bit user code.
-pub const USER32_CS: u64 = 0x23;
+/// `TS_COMPAT` (arch/x86/include/asm/thread_info.h): the call under way came through a 32-bit entry.
+const TS_COMPAT: u32 = 2;
+
+/// Whether the call of the current thread came through a 32-bit entry: 64-bit code may use `int 0x80`, too.
+#[inline(always)]
+pub fn is_compat_call() -> bool {
+    field::<u32>(current(), setting!(task_status)).unwrap_or(0) & TS_COMPAT != 0
+}
 
 /// Reads a plain value of the kernel's memory; `None` when the address is not mapped.
 #[inline(always)]

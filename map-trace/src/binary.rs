@@ -32,6 +32,7 @@ pub mod stack;
 mod start;
 pub mod symbolizer;
 mod symbols;
+mod tail_call;
 mod unwind;
 mod vdso;
 mod window;

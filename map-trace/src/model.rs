@@ -3,6 +3,7 @@
 //! Types here serialise to exactly the JSON that traces and summaries hold. No I/O, no policy.
 
 pub mod address;
+pub mod call_words;
 pub mod cause;
 pub mod check;
 pub mod event;

@@ -18,7 +18,6 @@ mod marks;
 mod members;
 mod memory_facts;
 mod modules;
-mod names;
 mod options;
 mod order;
 pub mod outcome;

@@ -25,6 +25,10 @@ const MADVISE: u64 = 28;
 const EXECVE: u64 = 59;
 const EXECVEAT: u64 = 322;
 const PKEY_MPROTECT: u64 = 329;
+const IO_URING_SETUP: u64 = 425;
+const PROCESS_MADVISE: u64 = 440;
+/// `__X32_SYSCALL_BIT` (arch/x86/include/uapi/asm/unistd.h).
+const X32_BIT: u64 = 0x4000_0000;
 /// `MAP_FIXED`: only then does mmap's address name existing memory.
 const MAP_FIXED: u64 = 0x10;
 
@@ -49,12 +53,19 @@ fn is_compat_memory_call(number: u64) -> bool {
     matches!(number, 45 | 90 | 91 | 125 | 163 | 192 | 219 | 380)
 }
 
+/// The same calls by the numbers of the x32 ABI.
+#[inline(always)]
+fn is_x32_memory_call(number: u64) -> bool {
+    number & X32_BIT != 0 && kind_of(number & !X32_BIT).is_some()
+}
+
 #[inline(always)]
 fn interesting(number: u64) -> bool {
     kind_of(number).is_some()
         || number == EXECVE
         || number == EXECVEAT
         || is_compat_memory_call(number)
+        || is_x32_memory_call(number)
 }
 
 #[inline(always)]
@@ -96,8 +107,9 @@ fn entered<C: Tracepoint>(
             (*process).pgd = 0;
             return;
         }
-        if ctx.register(regs, offset_of!(PtRegs, cs)) == task::USER32_CS {
-            (*cpu).counters.compat_calls += is_compat_memory_call(number) as u64;
+        let x32 = is_x32_memory_call(number);
+        if x32 || task::is_compat_call() {
+            (*cpu).counters.compat_calls += (x32 || is_compat_memory_call(number)) as u64;
             return;
         }
     }
@@ -179,9 +191,10 @@ fn exit<C: Tracepoint>(ctx: &C) {
         userfaultfd::returned(ctx, regs, number);
         return;
     }
-    let Some(kind) = kind_of(number) else {
+    let kind = kind_of(number);
+    if kind.is_none() && number != PROCESS_MADVISE && number != IO_URING_SETUP {
         return;
-    };
+    }
     let pid_tgid = task::pid_tgid();
     let Some(process) = task::process((pid_tgid >> 32) as u32) else {
         return;
@@ -193,8 +206,14 @@ fn exit<C: Tracepoint>(ctx: &C) {
     let Some(cpu) = emit::enter(pid_tgid) else {
         return;
     };
-    let kind = forgotten(kind as u64, pid_tgid) as u32;
-    exited(cpu, process, kind, task::argument(ctx, 1), pid_tgid);
+    let result = task::argument(ctx, 1);
+    if let Some(kind) = kind {
+        let kind = forgotten(kind as u64, pid_tgid) as u32;
+        exited(cpu, process, kind, result, pid_tgid);
+    } else if result as i64 >= 0 {
+        // SAFETY: cpu is this CPU's.
+        unsafe { (*cpu).counters.unseen_madvise += 1 };
+    }
     emit::leave(cpu);
 }
 

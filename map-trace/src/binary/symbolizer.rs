@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flow::{CodeFlow, Judged, Stores};
 use super::stack::{self, RawFrame, RawStack};
-use super::{Binary, CodeFrame, JitMap};
+use super::{Binary, CodeFrame, Function, JitMap};
 use crate::model::Address;
 use crate::model::stack::Frame;
 
@@ -100,6 +100,8 @@ struct Opened {
 struct Answer {
     frames: Arc<[CodeFrame]>,
     flow: CodeFlow,
+    /// The function that the call before a return address names.
+    called: Option<Arc<Function>>,
 }
 
 /// The answer for an address of a binary (by its number), as a return address or not.
@@ -198,6 +200,12 @@ impl Symbolizer {
         let mut loops_known = true;
         let mut storing = Storing::Open { sure: true };
         for (i, frame) in restored.frames.iter().enumerate() {
+            if let Some(inner) = i
+                .checked_sub(1)
+                .and_then(|inner| restored.frames.get(inner))
+            {
+                frames.extend(self.jumped_on(*inner, i == 1, *frame, lookup));
+            }
             let first = frames.len();
             let flow = self.name(*frame, i == 0, lookup, &mut frames);
             let own = &mut frames[first..];
@@ -216,6 +224,46 @@ impl Symbolizer {
             loops_known,
             stores_known: storing == Storing::Known,
         }
+    }
+
+    /// The function that `outer` called and that ended with a jump to the function of `inner`, if there is one.
+    fn jumped_on(
+        &self,
+        inner: RawFrame,
+        exact: bool,
+        outer: RawFrame,
+        lookup: &dyn Fn(u64) -> Option<Place>,
+    ) -> Option<Frame> {
+        // Across a gap nobody knows what was called.
+        if inner.gap {
+            return None;
+        }
+        let Code::Binary(binary, svma) = lookup(outer.ip.checked_sub(1)?)?.code else {
+            return None;
+        };
+        let called = self.answer(&binary, svma, false).called?;
+        let running = inner.ip.checked_sub(u64::from(!exact))?;
+        if let Code::Binary(other, at) = lookup(running)?.code
+            && other.number() == binary.number()
+        {
+            let host = self.answer(&other, at, exact).frames.last().cloned()?;
+            if host.function == called.name {
+                return None;
+            }
+            // It may be the called function itself, under another name.
+            let function = other.function_at(at)?;
+            if function.start == called.start || function.name == called.name {
+                return None;
+            }
+        }
+        let start = RawFrame {
+            ip: (outer.ip - 1).wrapping_sub(svma).wrapping_add(called.start),
+            restored: true,
+            gap: false,
+        };
+        let mut frames = Vec::new();
+        self.name(start, true, lookup, &mut frames);
+        frames.pop()
     }
 
     /// Appends the frames of one instruction pointer, inlined ones first.
@@ -296,6 +344,10 @@ impl Symbolizer {
         let answer = Answer {
             frames: frames.into(),
             flow: binary.code_flow(at, exact),
+            called: (!exact)
+                .then(|| binary.called_before(svma.checked_add(1)?))
+                .flatten()
+                .map(Arc::new),
         };
         self.answers
             .lock()

@@ -3,6 +3,7 @@
 //! The schema is made from the same types as docs/schema/trace.schema.json, so a new field is known here without
 //! a word in another table.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use schemars::{JsonSchema, SchemaGenerator};
@@ -15,7 +16,7 @@ use crate::model::event::{
     PageFaultEvent, PteSampleEvent, SignalEvent, WatchHitEvent,
 };
 use crate::model::runtime::{FatalErrorEvent, RuntimeEvent};
-use crate::model::{Address, Prot, signal};
+use crate::model::{Address, Prot, call_words, signal};
 
 /// Nesting of fields that is followed; the model's is three.
 const MAX_DEPTH: usize = 6;
@@ -29,6 +30,10 @@ pub enum Holds {
     Prot,
     /// One of these words.
     Word(Vec<String>),
+    /// One of these words, or what has no name and is a number.
+    Named(Vec<String>),
+    /// Some of these words, joined by `|`, or bits without a name.
+    Flags(Vec<String>),
     Text,
 }
 
@@ -125,11 +130,33 @@ fn value_of(holds: &Holds, value: Value) -> Result<Value, String> {
             let hint = hint(&text, words.iter().map(String::as_str));
             Err(format!("is never '{text}'{hint}"))
         }
+        (Holds::Named(words), _) if words.contains(&text) || nameless(&text) => {
+            Ok(Value::Text(text))
+        }
+        (Holds::Named(words), _) => {
+            let hint = hint(&text, words.iter().map(String::as_str));
+            Err(format!("is never '{text}'{hint}"))
+        }
+        (Holds::Flags(words), _) => {
+            for flag in text.split('|') {
+                if !nameless(flag) && !words.iter().any(|word| word == flag) {
+                    let hint = hint(flag, words.iter().map(String::as_str));
+                    return Err(format!("never has '{flag}'{hint}"));
+                }
+            }
+            Ok(Value::Text(text))
+        }
         (Holds::Text, _) => Ok(Value::Text(text)),
         (Holds::Bool, _) => Err(format!("is true or false, not '{text}'")),
         (Holds::Number, _) => Err(format!("is a number, not '{text}'")),
         (Holds::Address, _) => Err(format!("is an address such as 0x7f00, not '{text}'")),
     }
+}
+
+/// What stands where there is no name: `77`, `-4`, `0x100`, `errno 200`.
+fn nameless(text: &str) -> bool {
+    let digits = text.trim_start_matches("errno ").trim_start_matches('-');
+    digits.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// The text a value was written as.
@@ -157,14 +184,44 @@ fn of<T: JsonSchema>() -> Vec<Field> {
     let mut fields = Vec::new();
     walk(&root, &root, String::new(), 0, &mut fields);
     for field in &mut fields {
-        if field.path == "signal" {
-            let names = signal::RECORDED.into_iter().map(signal::name);
-            field.holds = Holds::Word(names.collect());
+        if let Some(holds) = worded(&field.path) {
+            field.holds = holds;
         }
     }
     fields.sort_by(|a, b| a.path.cmp(&b.path));
     fields.dedup_by(|a, b| a.path == b.path);
     fields
+}
+
+/// What a field holds whose words stand in no schema.
+fn worded(path: &str) -> Option<Holds> {
+    let bits = || (0..u32::BITS).map(|bit| 1 << bit);
+    Some(match path {
+        "signal" => Holds::Word(signal::RECORDED.into_iter().map(signal::name).collect()),
+        "code" => {
+            let codes = |signal| (-10..=0x80).map(move |code| signal::code_name(signal, code));
+            Holds::Named(named(signal::RECORDED.into_iter().flat_map(codes)))
+        }
+        "advice" => Holds::Named(named((0..256).map(call_words::advice))),
+        "error" => Holds::Named(named((1..256).map(call_words::errno))),
+        "flags" => {
+            let types = (0..16).map(call_words::mmap_flags);
+            let flags = bits().map(call_words::mmap_flags);
+            Holds::Flags(named(
+                types
+                    .chain(flags)
+                    .chain(bits().map(call_words::mremap_flags)),
+            ))
+        }
+        _ => return None,
+    })
+}
+
+/// Those of the texts that are names.
+fn named(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let name = |text: &String| !nameless(text) && !text.contains('|');
+    let names: BTreeSet<String> = texts.filter(name).collect();
+    names.into_iter().collect()
 }
 
 /// Adds the fields of a schema, which is a part of `root`. Lists are no fields.
@@ -280,7 +337,7 @@ mod tests {
         assert_eq!(holds("page_fault", "vma.start"), Some(Holds::Address));
         assert_eq!(holds("page_fault", "address"), Some(Holds::Address));
         assert_eq!(holds("mprotect", "result"), Some(Holds::Number));
-        assert_eq!(holds("mprotect", "error"), Some(Holds::Text));
+        assert_eq!(holds("mprotect", "on"), Some(Holds::Text));
         assert_eq!(holds("mprotect", "operation"), Some(Holds::Text));
         assert_eq!(holds("signal", "handled"), Some(Holds::Bool));
         assert_eq!(holds("fork", "thread"), Some(Holds::Bool));
@@ -352,5 +409,53 @@ mod tests {
             Ok(Value::Number(7))
         );
         assert_eq!(check(fault, "vma.name", Value::Number(7)), Ok(text("7")));
+    }
+
+    #[test]
+    fn names_that_no_call_or_signal_has_are_refused() {
+        let of = |event: &str, path: &str, value: &str| {
+            check(EventWord::find(event).unwrap(), path, Value::of_bare(value))
+        };
+        for (event, path, value, why) in [
+            (
+                "madvise",
+                "advice",
+                "MADV_DONTNED",
+                "advice is never 'MADV_DONTNED'; did you mean 'MADV_DONTNEED'?",
+            ),
+            (
+                "mmap",
+                "flags",
+                "MAP_PRIVATE|MAP_FIXD",
+                "flags never has 'MAP_FIXD'; did you mean 'MAP_FIXED'?",
+            ),
+            (
+                "mprotect",
+                "error",
+                "EINVALID",
+                "error is never 'EINVALID'; did you mean 'EINVAL'?",
+            ),
+            (
+                "signal",
+                "code",
+                "SEGV_ACERR",
+                "code is never 'SEGV_ACERR'; did you mean 'SEGV_ACCERR'?",
+            ),
+        ] {
+            assert_eq!(of(event, path, value).unwrap_err(), why);
+        }
+        for (event, path, value) in [
+            ("madvise", "advice", "MADV_COLLAPSE"),
+            ("madvise", "advice", "77"),
+            ("mmap", "flags", "MAP_SHARED"),
+            ("mmap", "flags", "MAP_PRIVATE|MAP_FIXED|0x1000000"),
+            ("mremap", "flags", "MREMAP_MAYMOVE"),
+            ("mmap", "error", "errno 200"),
+            ("signal", "code", "SI_KERNEL"),
+            ("signal", "code", "-4"),
+        ] {
+            let text = Value::Text(value.to_owned());
+            assert_eq!(of(event, path, value), Ok(text), "{path}={value}");
+        }
     }
 }

@@ -5,8 +5,7 @@ mod item;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::fields::check;
-use super::parse::{area, event_word, operation, parse};
+use super::parse::{area, checked, event_word, operation, parse};
 use super::rule::{Condition, Rule, bare};
 use super::words::{OPERATIONS, hint};
 use super::{Claim, Needs};
@@ -247,7 +246,7 @@ impl Reader<'_> {
                 continue;
             }
             let known = scalar(value).and_then(|value| {
-                check(event, &path, value).map_err(|message| Wrong { at, message })
+                checked(event, &path, value, self.regions).map_err(|message| Wrong { at, message })
             })?;
             conditions.push(Condition {
                 path,

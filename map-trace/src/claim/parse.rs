@@ -45,7 +45,7 @@ pub fn parse(text: &str, regions: &[String]) -> Parsed<Rule> {
         match token {
             Token::Word(word) if word == "where" && !where_seen => {
                 where_seen = true;
-                parser.conditions(event, &mut conditions)?;
+                parser.conditions(event, &mut conditions, regions)?;
             }
             Token::Word(word) if word == "during" && during.is_none() => {
                 let (at, name) = parser.word("an operation or a region")?;
@@ -91,6 +91,20 @@ pub(super) fn event_word(word: &str) -> Result<&'static EventWord, String> {
         let hint = hint(word, EVENTS.iter().map(|event| event.word));
         format!("'{word}' is not an event{hint}")
     })
+}
+
+/// The value of a condition, checked against the words that events have.
+pub(super) fn checked(
+    event: &EventWord,
+    path: &str,
+    value: Value,
+    regions: &[String],
+) -> Result<Value, String> {
+    let value = check(event, path, value)?;
+    if let ("operation" | "sub_operation", Value::Text(name)) = (path, &value) {
+        operation(event, name, regions)?;
+    }
+    Ok(value)
 }
 
 /// The operation or region a word after `during` stands for.
@@ -299,7 +313,12 @@ impl<'a> Parser<'a> {
         Ok((event, conditions))
     }
 
-    fn conditions(&mut self, event: &EventWord, conditions: &mut Vec<Condition>) -> Parsed<()> {
+    fn conditions(
+        &mut self,
+        event: &EventWord,
+        conditions: &mut Vec<Condition>,
+        regions: &[String],
+    ) -> Parsed<()> {
         loop {
             let (at, path) = self.word("a field")?;
             if conditions.len() >= MAX_CONDITIONS {
@@ -322,7 +341,7 @@ impl<'a> Parser<'a> {
                     );
                 }
             };
-            let value = check(event, &path, value).map_err(|why| self.error(at, why))?;
+            let value = checked(event, &path, value, regions).map_err(|why| self.error(at, why))?;
             conditions.push(Condition { path, not, value });
             let before = self.at;
             if !matches!(self.next()?, (_, Token::Comma)) {

@@ -45,8 +45,9 @@ pub enum CalibrateError {
     Page(rustix::io::Errno),
     #[error("no base of the direct map was found below {0:#x} (kernel reads refused by lockdown?)")]
     NotFound(u64),
-    #[error("the walk found frame {walked:#x} where pagemap says {pagemap:#x}")]
-    Disagrees { walked: u64, pagemap: u64 },
+    /// Frame numbers are nobody's business: they are not told.
+    #[error("the walk did not find the frame that pagemap names")]
+    Disagrees,
 }
 
 /// Anonymous memory of our own, a page where not said otherwise, unmapped when dropped.
@@ -153,7 +154,7 @@ pub fn calibrate(object: &mut Object) -> (Calibration, Result<PageTables, Calibr
     for _ in 1..ATTEMPTS {
         if !matches!(
             found,
-            Err(CalibrateError::NotFound(_) | CalibrateError::Disagrees { .. })
+            Err(CalibrateError::NotFound(_) | CalibrateError::Disagrees)
         ) {
             break;
         }
@@ -221,10 +222,7 @@ fn checked(answer: &Calibrate) -> Result<PageTables, CalibrateError> {
     let extra = (walked ^ answer.frame) << 12;
     let encryption = extra.count_ones() == 1 && extra >= 1 << 40;
     if answer.level != 1 || answer.entry & 1 == 0 || (extra != 0 && !encryption) {
-        return Err(CalibrateError::Disagrees {
-            walked,
-            pagemap: answer.frame,
-        });
+        return Err(CalibrateError::Disagrees);
     }
     Ok(PageTables {
         frame_mask: FRAME_BITS & !extra,

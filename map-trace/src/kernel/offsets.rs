@@ -39,6 +39,9 @@ const FIELDS: &[Field] = &[
     field("task_struct", &["min_flt"], |s| &mut s.task_min_flt),
     field("task_struct", &["maj_flt"], |s| &mut s.task_maj_flt),
     field("task_struct", &["exit_code"], |s| &mut s.task_exit_code),
+    field("task_struct", &["thread_info", "status"], |s| {
+        &mut s.task_status
+    }),
     field("task_struct", &["thread", "fsbase"], |s| &mut s.task_fsbase),
     field("task_struct", &["pagefault_disabled"], |s| {
         &mut s.task_pagefault_disabled

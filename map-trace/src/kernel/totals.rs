@@ -49,6 +49,7 @@ pub struct Totals {
     pub faults_before_exec: u64,
     pub stacks_dropped: u64,
     pub compat_calls: u64,
+    pub unseen_madvise: u64,
     pub table_full: u64,
     pub nested: u64,
     pub walks: u64,
@@ -74,6 +75,7 @@ impl Default for Totals {
             faults_before_exec: 0,
             stacks_dropped: 0,
             compat_calls: 0,
+            unseen_madvise: 0,
             table_full: 0,
             nested: 0,
             walks: 0,
@@ -123,6 +125,7 @@ impl Totals {
         self.faults_before_exec += from.faults_before_exec;
         self.stacks_dropped += from.stacks_dropped;
         self.compat_calls += from.compat_calls;
+        self.unseen_madvise += from.unseen_madvise;
         self.table_full += from.table_full;
         self.nested += from.nested;
         self.walks += from.walks;
@@ -152,6 +155,7 @@ impl Totals {
         difference.faults_before_exec -= earlier.faults_before_exec;
         difference.stacks_dropped -= earlier.stacks_dropped;
         difference.compat_calls -= earlier.compat_calls;
+        difference.unseen_madvise -= earlier.unseen_madvise;
         difference.table_full -= earlier.table_full;
         difference.nested -= earlier.nested;
         difference.walks -= earlier.walks;

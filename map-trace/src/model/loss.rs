@@ -31,6 +31,10 @@ pub struct Loss {
     pub mappings_read_again: u64,
     /// Memory syscalls through the 32-bit entry, seen and not decoded.
     pub compat_calls: u64,
+    /// Calls that may do what madvise does without being it: process_madvise, and io_uring_setup, since a ring
+    /// takes it as an order. Rules about `madvise` depend on it, no others.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unseen_madvise: u64,
     /// Times a bounded table in the kernel was full: a process not followed, a call without its entry.
     pub table_full: u64,
     /// Times that something about Go maps was not kept, since too many maps are known already: memory of theirs

@@ -21,7 +21,8 @@ pub struct Frame {
     pub module: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inlined: bool,
-    /// Put back from the words at rsp, not found by following frame pointers.
+    /// Put back, not found by following frame pointers: from the words at rsp, or since the next frame's call names it
+    /// and it ended with a jump to the frame before; then `ip` is its start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
     /// Callers may be missing between this frame and the next: its function keeps no frame pointer and its return

@@ -78,9 +78,11 @@ fn read(user: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
             };
             let name = format!("{inside}/{name}");
             let kind = fs::symlink_metadata(&path).map_err(|why| failed(&path, why))?;
+            // Programs share files by links; a folder behind one may have no end.
+            let is_file = kind.is_file() || (kind.is_symlink() && path.is_file());
             if kind.is_dir() {
                 folders.push(name);
-            } else if kind.is_file() && files.len() < MAX_FILES {
+            } else if is_file && files.len() < MAX_FILES {
                 let mut bytes = Vec::new();
                 let file = fs::File::open(&path).map_err(|why| failed(&path, why))?;
                 file.take(MAX_FILE)
@@ -91,4 +93,24 @@ fn read(user: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn files_that_programs_share_by_links_are_taken_and_linked_folders_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("go/one");
+        fs::create_dir_all(&program).unwrap();
+        fs::write(folder.path().join("go/shared.go"), "package main").unwrap();
+        symlink("../shared.go", program.join("shared.go")).unwrap();
+        symlink("nowhere", program.join("dangling.go")).unwrap();
+        symlink("..", program.join("up")).unwrap();
+        let files = read(folder.path()).unwrap();
+        let paths: Vec<&str> = files.keys().map(String::as_str).collect();
+        assert_eq!(paths, ["go/one/shared.go", "go/shared.go"]);
+    }
 }

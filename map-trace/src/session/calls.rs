@@ -2,10 +2,9 @@
 
 use map_trace_common::record::{MemoryCallRecord, flag, kind};
 
-use super::names;
 use crate::model::event::{Context, MemoryCallEvent, TraceLine};
 use crate::model::pte::{PteContext, PteLevel};
-use crate::model::{Address, Prot, Pte};
+use crate::model::{Address, Prot, Pte, call_words};
 use crate::space::{Call, MappingCall};
 
 /// The call as the address-space replay takes it.
@@ -73,7 +72,7 @@ pub fn event(record: &MemoryCallRecord, around: Around, ptes: &PteContext) -> Me
         result: result.map(|result| if failed(result) { result } else { 0 }),
         error: result
             .filter(|&result| failed(result))
-            .map(|result| names::errno(-result)),
+            .map(|result| call_words::errno(-result)),
         new_break: None,
         pte_before: entry(record.pte_before, record.level_before),
         pte_after: entry(record.pte_after, record.level_after),
@@ -97,13 +96,13 @@ fn arguments(record: &MemoryCallRecord, value: Option<i64>, event: &mut MemoryCa
         kind::MMAP => {
             event.address = address.unwrap_or(event.address);
             event.prot = Some(Prot::from_bits(args[2]));
-            event.flags = Some(names::mmap_flags(args[3]));
+            event.flags = Some(call_words::mmap_flags(args[3]));
             event.fd = Some(args[4] as i32);
             event.offset = Some(args[5]);
         }
         kind::MREMAP => {
             event.new_length = Some(args[2]);
-            event.flags = Some(names::mremap_flags(args[3]));
+            event.flags = Some(call_words::mremap_flags(args[3]));
             event.new_address = address;
         }
         kind::BRK => {
@@ -111,7 +110,7 @@ fn arguments(record: &MemoryCallRecord, value: Option<i64>, event: &mut MemoryCa
             event.length = 0;
             event.new_break = address;
         }
-        kind::MADVISE => event.advice = Some(names::advice(args[2])),
+        kind::MADVISE => event.advice = Some(call_words::advice(args[2])),
         _ => {}
     }
 }

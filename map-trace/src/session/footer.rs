@@ -123,6 +123,7 @@ fn loss(ending: &Ending) -> Loss {
         mappings_read_again: ending.mappings_read_again,
         maps: ending.maps,
         compat_calls: ending.totals.compat_calls,
+        unseen_madvise: ending.totals.unseen_madvise,
         table_full: ending.totals.table_full,
         ..Loss::default()
     };

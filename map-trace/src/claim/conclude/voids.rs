@@ -6,6 +6,7 @@ use super::{Trace, count_of, number};
 use crate::claim::rule::Rule;
 use crate::claim::{Claim, controls};
 use crate::model::Operation;
+use crate::model::event::EventKind;
 use crate::model::summary::{CountKind, Summary};
 
 /// Everything that keeps the claim from being supported, whatever the counts are.
@@ -32,6 +33,12 @@ pub(super) fn voids(claim: &Claim, trace: &Trace<'_>) -> Vec<String> {
         ));
     }
     voids.extend(entries_void(rule, trace.summary));
+    if rule.event.kind() == Some(EventKind::Madvise) && trace.summary.loss.unseen_madvise > 0 {
+        voids.push(format!(
+            "{} calls of process_madvise or io_uring, which can do what madvise does unseen",
+            number(trace.summary.loss.unseen_madvise)
+        ));
+    }
     let own = controls::needed(rule).into_iter().map(str::to_owned);
     let wanted = claim
         .needs

@@ -66,9 +66,15 @@ impl HostFact {
                 };
                 let place = mask.trailing_zeros();
                 let seen = match control {
-                    None => String::new(),
+                    // Nothing a program may do changes it.
+                    None => ", by the kernel's definition (_PAGE_BIT_USER)".to_owned(),
                     Some(control) => {
                         let found = evidence.controls.iter().find(|one| one.name == *control);
+                        if found.is_none() {
+                            return Ruling::open(format!(
+                                "control \"{control}\" was not run: it is with every program that is"
+                            ));
+                        }
                         if !evidence.entries_usable || !found.is_some_and(|one| one.passed) {
                             return Ruling::open(format!(
                                 "no run of this session saw the bit: control \"{control}\" did not pass"

@@ -101,7 +101,25 @@ fn a_bit_is_believed_where_a_control_saw_it_change() {
     assert_eq!(bit(1).judge(&evidence).verdict, Supported);
     assert_eq!(bit(2).judge(&evidence).verdict, Refuted);
     evidence.controls[0].passed = false;
-    assert_eq!(bit(1).judge(&evidence).verdict, Inconclusive);
+    let failed = bit(1).judge(&evidence);
+    assert_eq!(failed.verdict, Inconclusive);
+    assert!(failed.reason.contains("did not pass"), "{}", failed.reason);
+    evidence.controls.clear();
+    let not_run = bit(1).judge(&evidence);
+    assert_eq!(not_run.verdict, Inconclusive);
+    assert!(not_run.reason.contains("was not run"), "{}", not_run.reason);
+    // What no control sees says where it is from.
+    let user = HostFact::PteBit {
+        name: "user".into(),
+        bit: 1,
+    };
+    let user = user.judge(&evidence);
+    assert_eq!(user.verdict, Refuted);
+    assert!(
+        user.reason.contains("kernel's definition"),
+        "{}",
+        user.reason
+    );
 }
 
 /// This test program itself: code of Rust with symbols.

@@ -60,7 +60,11 @@ pub(super) fn condition(
         }
         Leaf::Bool(value) => Known::of(wanted.value == Value::Bool(value)),
         Leaf::Number(value) => Known::of(wanted.value == Value::Number(value)),
-        Leaf::Text => Known::of(matches!(&wanted.value, Value::Text(value) if value == text)),
+        Leaf::Text => Known::of(match &wanted.value {
+            Value::Text(value) if first == "flags" => has_flags(text, value),
+            Value::Text(value) => value == text,
+            _ => false,
+        }),
         Leaf::Other => Known::No,
     };
     match (known, wanted.not) {
@@ -71,6 +75,13 @@ pub(super) fn condition(
         }
         (known, _) => known,
     }
+}
+
+/// Whether all flags asked for are among those there are.
+fn has_flags(there: &str, wanted: &str) -> bool {
+    wanted
+        .split('|')
+        .all(|wanted| there.split('|').any(|flag| flag == wanted))
 }
 
 /// What null, or absence, of a field means.

@@ -82,6 +82,10 @@ fn an_error_names_the_column_and_the_nearest_word() {
             "column 17: 'itrate' is neither an operation nor a region; did you mean 'iterate'?",
         ),
         (
+            "mprotect where operation=itrate == 0",
+            "column 16: 'itrate' is neither an operation nor a region; did you mean 'iterate'?",
+        ),
+        (
             "mprotect during telephone == 0",
             "column 17: 'telephone' is neither an operation nor a region; --region NAME=PATTERN names one",
         ),
@@ -177,7 +181,12 @@ fn value(holds: &Holds) -> BoxedStrategy<Value> {
         Holds::Prot => (0_u64..8)
             .prop_map(|bits| Value::Text(crate::model::Prot::from_bits(bits).to_string()))
             .boxed(),
-        Holds::Word(words) => select(words.clone()).prop_map(Value::Text).boxed(),
+        Holds::Word(words) | Holds::Named(words) => {
+            select(words.clone()).prop_map(Value::Text).boxed()
+        }
+        Holds::Flags(words) => vec(select(words.clone()), 1..4)
+            .prop_map(|flags| Value::Text(flags.join("|")))
+            .boxed(),
         Holds::Text => text.prop_map(Value::Text).boxed(),
     }
 }
@@ -191,7 +200,11 @@ fn condition(event: &'static EventWord) -> BoxedStrategy<Condition> {
     };
     select(fields.to_vec())
         .prop_flat_map(|field| {
-            let value = prop_oneof![1 => Just(Value::Null), 4 => value(&field.holds)];
+            let holds = match field.path.as_str() {
+                "operation" | "sub_operation" => Holds::Word(vec!["assign".into(), "hot".into()]),
+                _ => field.holds,
+            };
+            let value = prop_oneof![1 => Just(Value::Null), 4 => value(&holds)];
             (Just(field.path), any::<bool>(), value)
         })
         .prop_map(|(path, not, value)| Condition { path, not, value })

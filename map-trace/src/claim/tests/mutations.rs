@@ -71,6 +71,21 @@ fn every_kind_of_loss_voids_absence() {
 }
 
 #[test]
+fn ways_past_madvise_void_its_absence_alone() {
+    let mut run = sound();
+    let madvise = "madvise during hot == 0";
+    assert_eq!(run.verdict(madvise).verdict, Supported);
+    run.footer.loss.unseen_madvise = 2;
+    let judged = run.verdict(madvise);
+    assert_eq!(judged.verdict, Inconclusive, "{judged:?}");
+    assert!(
+        judged.reason.contains("2 calls of process_madvise"),
+        "{judged:?}"
+    );
+    assert_eq!(run.verdict("mprotect during hot == 0").verdict, Supported);
+}
+
+#[test]
 fn a_witness_that_disagrees_voids_absence() {
     voids("perf", "witnesses of page faults disagree", |run| {
         run.footer.witnesses.perf.as_mut().unwrap().page_faults += 1;

@@ -14,6 +14,29 @@ pub fn says(session: &Session, rule: &str, verdict: VerdictWord, reason: &str) {
 }
 
 #[test]
+fn flags_are_asked_for_by_name() {
+    let mut run = sound();
+    let mut call = call(Operation::None, None);
+    call.flags = Some("MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS".to_owned());
+    run.lines.push(TraceLine::Mmap(Box::new(call)));
+    for (rule, matches) in [
+        ("mmap where flags=MAP_FIXED >= 1", true),
+        ("mmap where flags=MAP_FIXED|MAP_PRIVATE >= 1", true),
+        (
+            "mmap where flags=MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS >= 1",
+            true,
+        ),
+        ("mmap where flags=MAP_FIXED|MAP_STACK >= 1", false),
+        ("mmap where flags=MAP_FIXED_NOREPLACE >= 1", false),
+        ("mmap where flags!=MAP_FIXED >= 1", false),
+        ("mmap where flags!=MAP_STACK >= 1", true),
+    ] {
+        let judged = run.verdict(rule);
+        assert_eq!(judged.verdict == Supported, matches, "{rule}: {judged:?}");
+    }
+}
+
+#[test]
 fn a_sound_run_supports_what_held_and_refutes_what_did_not() {
     let run = sound();
     for (rule, verdict, reason) in [

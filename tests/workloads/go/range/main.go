@@ -86,12 +86,16 @@ func differing(m map[uint64]uint64, n, more uint64) (count uint64) {
 
 func main() {
 	n := flag.Uint64("n", 100000, "entries")
+	again := flag.Int("again", 0, "how often to range once more, for a timer to see it")
 	flag.Parse()
 	// The collector's own work is no part of these questions; experiment gc has it running.
 	debug.SetGCPercent(-1)
 	m := make(map[uint64]uint64)
 	phaseFill(m, *n)
 	count, sum := phaseRange(m)
+	for i := 0; i < *again; i++ {
+		count, sum = phaseRange(m)
+	}
 	changed := differing(m, *n, 0)
 	fmt.Printf("entries=%d\nranged=%d\nchanged=%d\nunchanged=%d\n", len(m), count, changed, *n-changed)
 	fmt.Printf("sum_right=%t\n", sum == *n*(*n-1)/2+*n)

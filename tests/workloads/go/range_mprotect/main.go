@@ -20,11 +20,18 @@ func phaseFill(m map[uint64]uint64) {
 	}
 }
 
+// phaseRange ranges hold times more while the pages are read-only, for a timer to see it.
+//
 //go:noinline
-func phaseRange(m map[uint64]uint64, pages span) (count int, prot string) {
+func phaseRange(m map[uint64]uint64, pages span, hold int) (count int, prot string) {
 	for _, v := range m {
 		if count == 0 {
 			protect(pages, syscall.PROT_READ)
+			for i := 0; i < hold; i++ {
+				for k := range m {
+					_ = k
+				}
+			}
 		}
 		v = v + 1
 		if count == len(m)/2 {
@@ -39,6 +46,7 @@ func phaseRange(m map[uint64]uint64, pages span) (count int, prot string) {
 
 func main() {
 	times := flag.Int("times", 8, "how often to range")
+	hold := flag.Int("hold", 0, "how often to range once more each time")
 	flag.Parse()
 	debug.SetGCPercent(-1)
 	m := make(map[uint64]uint64)
@@ -46,7 +54,7 @@ func main() {
 	pages := somePages(m, 2)
 	ranged, vma := 0, ""
 	for i := 0; i < *times; i++ {
-		count, prot := phaseRange(m, pages)
+		count, prot := phaseRange(m, pages, *hold)
 		ranged, vma = ranged+count, prot
 	}
 	fmt.Printf("entries=%d\nranged=%d\nmprotect=%d\nvma=%s\n", len(m), ranged, 2**times, vma)

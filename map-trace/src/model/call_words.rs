@@ -1,4 +1,4 @@
-//! Names of syscall arguments, for events.
+//! Names of syscall arguments and results, for events.
 
 /// Joins the names of the set bits; bits without a name are added in hex.
 fn flags(value: u64, names: &[(u64, &str)]) -> String {
