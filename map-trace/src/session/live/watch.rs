@@ -20,12 +20,12 @@ use crate::target::wait::Waited;
 
 /// Telling what was read took so long that the program is elsewhere by now.
 const LATE_NS: u64 = 100_000_000;
-/// How often the side band is read and the ring looked at: beyond [`PUMP_BYTES`] it holds what five CPUs
+/// How often the side band is read and the ring looked at: beyond [`PUMP_BYTES`] it holds what seven CPUs
 /// can fault in this time.
 const TICK: Duration = Duration::from_millis(10);
 /// Fill at which the ring is read. The reading and what follows take CPU time from the program, so they wait
 /// until there is something to do; a short program is told after its end.
-const PUMP_BYTES: usize = 4 << 20;
+const PUMP_BYTES: usize = 2 << 20;
 /// Age at which the ring is read however little is in it.
 const PUMP_AFTER: Duration = Duration::from_millis(250);
 /// The same once the program has ended and only its children run: the last one's end is to be seen soon.
