@@ -4,6 +4,9 @@
 /// except SGX (bit 15) and RMP (bit 31), which share the last slot.
 pub const FAULT_CODES: usize = 128;
 
+/// One run of a program in this many is timed, a power of two: to ask for the time costs 25 ns.
+pub const TIMED_ONE_IN: u64 = 64;
+
 /// Totals of one event kind. `counted == delivered + aggregated + dropped`, or the run is void.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -40,4 +43,9 @@ pub struct Counters {
     /// Page-table walks and how many read two different values.
     pub walks: u64,
     pub walks_unstable: u64,
+    /// Runs of programs that had something to do for a followed process.
+    pub runs: u64,
+    /// Of these, runs that were timed, one in [`TIMED_ONE_IN`], and how long they took.
+    pub runs_timed: u64,
+    pub timed_ns: u64,
 }

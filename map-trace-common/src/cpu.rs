@@ -11,6 +11,8 @@ pub struct Cpu {
     /// `pid_tgid + 1` of the task whose program runs here, 0 when none: a fault that one of our own reads
     /// raises is not the program's.
     pub busy: u64,
+    /// When the run that is timed began; 0: this one is not.
+    pub begun_ns: u64,
     pub counters: Counters,
     pub stack: StackRecord,
     /// The user stack from rsp upward, read at once: most frame links lie in it.

@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_probe_read_kernel};
-use map_trace_common::counters::KindCounters;
+use map_trace_common::counters::{KindCounters, TIMED_ONE_IN};
 use map_trace_common::limits::{
     AGGREGATE_SHIFT, LIBRARY_WORDS, MAX_FRAMES, REGION_ANY, RING_DETAIL_BYTES, WINDOW_WORDS,
 };
@@ -35,6 +35,11 @@ pub fn enter(pid_tgid: u64) -> Option<*mut Cpu> {
             return None;
         }
         (*cpu).busy = pid_tgid.wrapping_add(1);
+        let runs = (*cpu).counters.runs.wrapping_add(1);
+        (*cpu).counters.runs = runs;
+        if runs & (TIMED_ONE_IN - 1) == 0 {
+            (*cpu).begun_ns = bpf_ktime_get_ns();
+        }
     }
     Some(cpu)
 }
@@ -42,8 +47,16 @@ pub fn enter(pid_tgid: u64) -> Option<*mut Cpu> {
 /// Ends what [`enter`] began.
 #[inline(always)]
 pub fn leave(cpu: *mut Cpu) {
-    // SAFETY: a per-CPU map value.
-    unsafe { (*cpu).busy = 0 };
+    // SAFETY: a per-CPU map value; a helper without arguments.
+    unsafe {
+        if (*cpu).begun_ns != 0 {
+            let took = bpf_ktime_get_ns().wrapping_sub((*cpu).begun_ns);
+            (*cpu).begun_ns = 0;
+            (*cpu).counters.timed_ns += took;
+            (*cpu).counters.runs_timed += 1;
+        }
+        (*cpu).busy = 0;
+    }
 }
 
 /// A header for an event of the current task.

@@ -56,6 +56,17 @@ fn every_first_touch_is_one_fault_in_its_page() {
 }
 
 #[test]
+fn what_map_trace_took_of_the_program_is_told() {
+    let traced = traced("first_touch", &["20000"]);
+    let took = traced.summary.probe_ns.expect("it is long enough");
+    // A run reads page tables and a stack: longer than 50 ns, and much shorter than all the time there was.
+    assert!(took > 20_000 * 50, "{took}");
+    assert!(took < traced.summary.duration_ns, "{took}");
+    let idle = self::traced("first_touch", &["0"]).summary.probe_ns;
+    assert!(idle.unwrap_or(0) < took, "{idle:?} {took}");
+}
+
+#[test]
 fn a_program_that_touches_nothing_of_its_own_has_no_fault_there() {
     let traced = traced("first_touch", &["0"]);
     let Range { start, .. } = traced.said.range();

@@ -211,24 +211,6 @@ impl Object {
         self.links.clear();
     }
 
-    /// Nanoseconds and runs of every program, when kernel.bpf_stats_enabled is on (proc_pid_fdinfo(5)).
-    pub fn run_times(&self) -> Vec<(String, u64, u64)> {
-        let figures = |(name, program): (&&'static str, &OwnedFd)| {
-            let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
-            let text = std::fs::read_to_string(path).ok()?;
-            let figure = |key: &str| {
-                let line = text.lines().find_map(|line| line.strip_prefix(key));
-                line?.trim().parse().ok()
-            };
-            Some((
-                (*name).to_owned(),
-                figure("run_time_ns:")?,
-                figure("run_cnt:")?,
-            ))
-        };
-        self.loaded.iter().filter_map(figures).collect()
-    }
-
     /// What was attached, for the trace's header.
     pub fn probes(&self) -> &[Probe] {
         &self.attached

@@ -3,13 +3,9 @@
 //!
 //! A software event that never fires carries the records. The kernel refuses an inherited event with a
 //! ring on "any CPU", so there is one event and one ring for each CPU. Records carry CLOCK_MONOTONIC, the
-//! clock of our probes. They wake nobody until a quarter of a ring is full: drain on a timer too.
-//!
-//! An event's descriptor is readable when that mark is passed and reports a hang-up once the observed
-//! task has ended, for good: stop polling it then, and drain once more.
+//! clock of our probes. Nobody is woken for them: they are drained on a timer.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 
 use perf_event::events::Software;
 use perf_event::{Builder, Clock, ReadFormat, SampleFlag, Sampler};
@@ -155,11 +151,6 @@ impl SideBand {
     /// there is room for a record again.
     pub const fn take_overflowed(&mut self) -> bool {
         std::mem::replace(&mut self.overflowed, false)
-    }
-
-    /// Descriptors to poll for readiness.
-    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        self.rings.iter().map(AsRawFd::as_raw_fd)
     }
 
     /// Takes everything that is in the rings now. Does not block.

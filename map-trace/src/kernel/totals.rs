@@ -54,6 +54,10 @@ pub struct Totals {
     pub nested: u64,
     pub walks: u64,
     pub walks_unstable: u64,
+    /// Runs of programs for followed processes, those of them that were timed, and how long these took.
+    pub runs: u64,
+    pub runs_timed: u64,
+    pub timed_ns: u64,
 }
 
 /// One kind's totals.
@@ -80,6 +84,9 @@ impl Default for Totals {
             nested: 0,
             walks: 0,
             walks_unstable: 0,
+            runs: 0,
+            runs_timed: 0,
+            timed_ns: 0,
         }
     }
 }
@@ -130,6 +137,9 @@ impl Totals {
         self.nested += from.nested;
         self.walks += from.walks;
         self.walks_unstable += from.walks_unstable;
+        self.runs += from.runs;
+        self.runs_timed += from.runs_timed;
+        self.timed_ns += from.timed_ns;
     }
 
     /// What was counted since an earlier reading.
@@ -160,7 +170,17 @@ impl Totals {
         difference.nested -= earlier.nested;
         difference.walks -= earlier.walks;
         difference.walks_unstable -= earlier.walks_unstable;
+        difference.runs -= earlier.runs;
+        difference.runs_timed -= earlier.runs_timed;
+        difference.timed_ns -= earlier.timed_ns;
         difference
+    }
+
+    /// What the programs took of the processors, by those runs that were timed; none when none was.
+    pub fn probe_ns(&self) -> Option<u64> {
+        let all = u128::from(self.timed_ns) * u128::from(self.runs);
+        let ns = all.checked_div(u128::from(self.runs_timed))?;
+        u64::try_from(ns).ok()
     }
 
     /// Faults by mode and error code, zeroes left out, for the footer.

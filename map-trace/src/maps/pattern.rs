@@ -19,12 +19,6 @@ impl Glob {
         !self.0.contains(['*', '?'])
     }
 
-    /// The text before the first wildcard.
-    pub fn literal_prefix(&self) -> &str {
-        let end = self.0.find(['*', '?']).unwrap_or(self.0.len());
-        &self.0[..end]
-    }
-
     /// Whether the whole of `text` matches. Time is at most the product of both lengths.
     pub fn matches(&self, text: &str) -> bool {
         let pattern = self.0.as_bytes();

@@ -132,6 +132,7 @@ pub struct FooterLine {
     pub watched: Vec<super::watched::WatchedMemory>,
     /// Stopped by `--duration`, `--max-events` or a signal before the program ended.
     pub stopped_early: Option<String>,
-    /// CPU time map-trace's programs took, where the kernel keeps it (nanoseconds).
+    /// What map-trace's own BPF programs took of the followed processes' time (nanoseconds), from one run in 64; what
+    /// it takes the kernel to come to them is not in it. Unknown with fewer runs.
     pub probe_ns: Option<u64>,
 }

@@ -283,7 +283,8 @@ pub struct Summary {
     pub calibration: super::header::Calibration,
     /// Faults by mode (`user`, `kernel`) and error code (decimal): `{"user": {"6": 12}}`.
     pub fault_codes: BTreeMap<String, BTreeMap<String, u64>>,
-    /// CPU time map-trace's own programs took, where the kernel keeps it (nanoseconds).
+    /// What map-trace's own BPF programs took of the followed processes' time (nanoseconds), from one run in 64; what
+    /// it takes the kernel to come to them is not in it. Unknown with fewer runs.
     pub probe_ns: Option<u64>,
     /// When the recording started, RFC 3339 UTC; empty when not known.
     pub started: String,

@@ -76,6 +76,7 @@ pub fn footer(ending: Ending) -> FooterLine {
         watched: ending.watched,
         calibration: ending.calibration,
         stopped_early: ending.stopped_early,
+        probe_ns: ending.totals.probe_ns(),
         ..FooterLine::default()
     }
 }
@@ -183,6 +184,17 @@ mod tests {
             maps: 0,
             received,
         }
+    }
+
+    #[test]
+    fn what_the_programs_took_is_told_from_the_runs_that_were_timed() {
+        let mut ending = ending(8);
+        ending.totals.runs = 63;
+        assert_eq!(footer(ending).probe_ns, None);
+        let mut ending = self::ending(8);
+        let totals = &mut ending.totals;
+        (totals.runs, totals.runs_timed, totals.timed_ns) = (640, 10, 5_000);
+        assert_eq!(footer(ending).probe_ns, Some(320_000));
     }
 
     #[test]
