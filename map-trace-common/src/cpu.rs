@@ -2,7 +2,7 @@
 
 use crate::counters::Counters;
 use crate::limits::WINDOW_WORDS;
-use crate::record::StackRecord;
+use crate::record::{Aggregate, PageFaultRecord, StackRecord};
 
 /// What one CPU owns.
 #[repr(C)]
@@ -21,6 +21,9 @@ pub struct Cpu {
     pub read: Read,
     /// The hash of the frames followed so far, between calls that each follow some of them.
     pub far_hash: u64,
+    /// Room to put a fault and a new group together in: a program's stack has none for them.
+    pub fault: PageFaultRecord,
+    pub aggregate: Aggregate,
 }
 
 /// What of the window was read for the stack at hand.

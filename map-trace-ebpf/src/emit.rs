@@ -179,7 +179,9 @@ fn wanted(cpu: *mut Cpu, header: &Header, group: &Group) -> bool {
 /// Counts an event by group; returns the group's key, [`DROPPED`] when there was no room for it.
 #[inline(always)]
 fn aggregate(cpu: *mut Cpu, header: &Header, group: &Group) -> u64 {
-    let mut key = AggregateKey {
+    // SAFETY: this CPU's record.
+    let aggregate = unsafe { &mut (*cpu).aggregate };
+    aggregate.key = AggregateKey {
         kind: header.kind,
         tgid: header.tgid,
         code: group.code,
@@ -189,12 +191,12 @@ fn aggregate(cpu: *mut Cpu, header: &Header, group: &Group) -> u64 {
         generation: group.generation,
         cpu: header.cpu as u64,
     };
-    let counters = counters(cpu, header.kind);
-    let mut counted = add(&key, header, group);
+    let mut counted = add(aggregate, header, group);
     if counted == DROPPED {
-        key.region = REGION_ANY;
-        counted = add(&key, header, group);
+        aggregate.key.region = REGION_ANY;
+        counted = add(aggregate, header, group);
     }
+    let counters = counters(cpu, header.kind);
     // SAFETY: a per-CPU map value.
     unsafe {
         if counted == DROPPED {
@@ -206,11 +208,11 @@ fn aggregate(cpu: *mut Cpu, header: &Header, group: &Group) -> u64 {
     counted
 }
 
-/// Adds to an aggregate and returns its key. The key has the CPU in it, so nothing else writes these fields
-/// meanwhile.
+/// Adds to the aggregate of this key and returns its hash. The key has the CPU in it, so nothing else writes these
+/// fields meanwhile.
 #[inline(always)]
-fn add(key: &AggregateKey, header: &Header, group: &Group) -> u64 {
-    let hash = hash(key);
+fn add(new: &mut Aggregate, header: &Header, group: &Group) -> u64 {
+    let hash = hash(&new.key);
     if let Some(aggregate) = AGGREGATES.get_ptr_mut(&hash) {
         // SAFETY: a map value that only this CPU writes.
         unsafe {
@@ -227,7 +229,7 @@ fn add(key: &AggregateKey, header: &Header, group: &Group) -> u64 {
         }
         return hash;
     }
-    let value = AggregateValue {
+    new.value = AggregateValue {
         count: 1,
         first_ns: header.ktime_ns,
         last_ns: header.ktime_ns,
@@ -236,7 +238,7 @@ fn add(key: &AggregateKey, header: &Header, group: &Group) -> u64 {
         duration_ns: group.duration_ns,
         undone: 0,
     };
-    match AGGREGATES.insert(&hash, &Aggregate { key: *key, value }, BPF_NOEXIST as u64) {
+    match AGGREGATES.insert(&hash, new, BPF_NOEXIST as u64) {
         Ok(()) => hash,
         Err(_) => DROPPED,
     }

@@ -3,9 +3,11 @@
 //! `bpf_get_stack` costs 1.3 us whatever the depth. A read of user memory costs 50 ns whatever its length, so
 //! that the stack's first kilobyte is read in one piece and only links that leave it are read one by one.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use map_trace_common::limits::{LIBRARY_WORDS, MAX_FRAMES, OWN_WINDOW, OWN_WORDS, WINDOW_WORDS};
-use map_trace_common::record::{Header, StackRecord, kind};
+use map_trace_common::record::{Header, kind};
 
 use crate::emit;
 use crate::maps::{CPU, Cpu, Process, STACKS};
@@ -175,6 +177,25 @@ pub fn take_at(cpu: *mut Cpu, registers: &Registers, process: *const Process, in
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, end: u64) -> u64 {
+    let mut bp = near(ip, sp, bp, start, end);
+    for _ in 0..=MAX_FRAMES / FAR_FRAMES {
+        if bp == 0 {
+            break;
+        }
+        bp = map_trace_far_frames(bp);
+    }
+    let Some(cpu) = CPU.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's record, held by the program that called.
+    unsafe { (*cpu).far_hash | 1 }
+}
+
+/// What lies in the window; gives back where the chain of frames leaves it, 0 when it ends there, and leaves the hash
+/// in the CPU's record. Not inlined: what it needs of the stack, which a program and all that it calls share, is
+/// free again when the chain is followed further.
+#[inline(never)]
+fn near(ip: u64, sp: u64, bp: u64, start: u64, end: u64) -> u64 {
     let Some(cpu) = CPU.get_ptr_mut(0) else {
         return 0;
     };
@@ -223,7 +244,7 @@ pub extern "C" fn map_trace_take_stack(ip: u64, sp: u64, bp: u64, start: u64, en
     // duffzero, from one word below rsp (cmd/compile/internal/amd64/ssa.go).
     let is_frame = span < FIRST_FRAME_MAX || bp.wrapping_add(8) == sp;
     let bp = if is_frame { bp } else { 0 };
-    frames(cpu, (sp, reach), bp, hash) | 1
+    frames(cpu, (sp, reach), bp, hash)
 }
 
 /// Reads the stack from rsp on. Where the next page is not there, which is rare, what lies before it. Returns how many
@@ -251,8 +272,8 @@ fn read_window(window: *mut Window, sp: u64, library: bool) -> u64 {
     if failed == 0 { room } else { 0 }
 }
 
-/// Follows rbp as far as it stays in the window (`reach` words from `sp` on have one behind them), then outside
-/// of it. As few branches as can be: the verifier follows each of them in each turn.
+/// Follows rbp as far as it stays in the window (`reach` words from `sp` on have one behind them). As few branches as
+/// can be: the verifier follows each of them in each turn.
 #[inline(always)]
 fn frames(cpu: *mut Cpu, (sp, reach): (u64, u64), bp: u64, mut hash: u64) -> u64 {
     let mut bp = bp;
@@ -284,20 +305,9 @@ fn frames(cpu: *mut Cpu, (sp, reach): (u64, u64), bp: u64, mut hash: u64) -> u64
             bp = next;
         }
     }
-    if bp == 0 {
-        return hash;
-    }
     // SAFETY: as above.
-    unsafe {
-        (*cpu).far_hash = hash;
-        for _ in 0..=MAX_FRAMES / FAR_FRAMES {
-            bp = map_trace_far_frames(bp);
-            if bp == 0 {
-                break;
-            }
-        }
-        (*cpu).far_hash
-    }
+    unsafe { (*cpu).far_hash = hash };
+    bp
 }
 
 /// True for what cannot be a frame's address: below the first page, in the kernel's half, or unaligned.
@@ -335,8 +345,14 @@ pub extern "C" fn map_trace_far_frames(bp: u64) -> u64 {
         let mut hash = (*cpu).far_hash;
         let mut slot = unseen((*record).depth as u64) as usize;
         for _ in 0..FAR_FRAMES {
-            let mut frame = [0u64; 2];
-            if is_no_frame(bp) || !read_user(&raw mut frame, bp) || frame[1] < 4096 {
+            // The helper fills it either way: zeroes set before would take a call of memset.
+            let mut frame = MaybeUninit::<[u64; 2]>::uninit();
+            if is_no_frame(bp) || !read_user(frame.as_mut_ptr(), bp) {
+                bp = 0;
+                break;
+            }
+            let frame = frame.assume_init();
+            if frame[1] < 4096 {
                 bp = 0;
                 break;
             }

@@ -132,7 +132,9 @@ fn record<C: Tracepoint>(
         address,
         duration_ns: 0,
     };
-    let record = PageFaultRecord {
+    // SAFETY: this CPU's record.
+    let record = unsafe { &mut (*cpu).fault };
+    *record = PageFaultRecord {
         header,
         address,
         ip: registers.ip,
@@ -142,6 +144,6 @@ fn record<C: Tracepoint>(
         pte_class: group.pte_class,
     };
     let taken = fault_end::settle(&header, pid_tgid);
-    let counted_in = emit::deliver_detail(cpu, &header, &record, &group);
+    let counted_in = emit::deliver_detail(cpu, &header, record, &group);
     fault_end::begin(pid_tgid, header.ktime_ns, taken, counted_in);
 }

@@ -348,3 +348,6 @@ pub fn text_bounds(tgid: u32) -> std::ops::Range<u64> {
     let start = next();
     start..next()
 }
+
+#[cfg(test)]
+mod tests;
