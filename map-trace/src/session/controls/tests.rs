@@ -3,7 +3,7 @@
 use map_trace_common::record::kind;
 
 use super::arena::Slot;
-use super::judge::{Event, Look, judge, made};
+use super::judge::{Event, Lifts, Look, judge, made};
 use super::observe::{Seen, Sightings};
 use crate::model::event::{MemoryCallEvent, Mode, PageFaultEvent};
 use crate::model::pte::PteLevel;
@@ -148,8 +148,8 @@ fn example(event: &Event) -> Seen {
 }
 
 /// Everything the child makes, as it should look.
-fn examples(follow_forks: bool) -> Vec<(Slot, Seen)> {
-    let made = made(follow_forks);
+fn examples(follow_forks: bool, lifts: Lifts) -> Vec<(Slot, Seen)> {
+    let made = made(follow_forks, lifts);
     let each = |times: u64| 0..times;
     made.iter()
         .flat_map(|made| each(made.times).map(|_| (made.slot, example(&made.event))))
@@ -167,7 +167,7 @@ fn failed(controls: &[Control]) -> Vec<&str> {
 /// Everything the child makes, as it should be seen.
 fn exact(follow_forks: bool) -> Sightings {
     Sightings {
-        seen: examples(follow_forks),
+        seen: examples(follow_forks, Lifts::AtOnce),
         undecodable: 0,
         processes: vec![1],
     }
@@ -236,7 +236,7 @@ fn every_single_event_that_is_missing_fails_a_control_and_says_what_that_voids()
 #[test]
 fn an_event_that_nobody_made_fails_the_control_it_fell_on() {
     let controls = after(|seen| {
-        let mut more = examples(true);
+        let mut more = examples(true, Lifts::AtOnce);
         more.retain(|(slot, _)| *slot == Slot::KernelRead);
         let (_, stray) = more.remove(0);
         seen.push((Slot::ProtExec, stray));
@@ -284,6 +284,27 @@ fn an_mprotect_without_its_effect_on_the_entry_fails_unless_entries_are_not_read
     let mut sightings = exact(true);
     stays_writable(&mut sightings.seen);
     assert_eq!(failed(&judge(&sightings, false, true)), Vec::<&str>::new());
+}
+
+#[test]
+fn a_kernel_that_lifts_protection_at_the_next_write_passes_and_one_that_does_neither_fails() {
+    let mut sightings = Sightings {
+        seen: examples(true, Lifts::Later),
+        ..exact(true)
+    };
+    let controls = judge(&sightings, true, true);
+    assert_eq!(failed(&controls), Vec::<&str>::new());
+    assert_eq!((controls[3].expected, controls[3].seen), (4, 4));
+    // One entry that became writable among those that stayed read-only.
+    for (slot, event) in &mut sightings.seen {
+        if let (Slot::Mprotect, Seen::Call(kind::MPROTECT, call)) = (*slot, event)
+            && call.prot == Some(Prot::RW)
+        {
+            call.pte_after = Some(entry(|pte| pte.writable));
+            break;
+        }
+    }
+    assert_eq!(failed(&judge(&sightings, true, true)), ["mprotect"]);
 }
 
 #[test]
