@@ -75,6 +75,8 @@ impl Controls {
             .object
             .forget(&sightings.processes)
             .map_err(|why| Error::failed("cannot end the controls", why))?;
+        // What a child of a child that was given up did meanwhile is not the program's.
+        instrument.ring.drain(|_| {});
         Ok(Proven {
             controls,
             before: instrument.totals()?,
