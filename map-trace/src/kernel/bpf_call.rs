@@ -71,6 +71,24 @@ pub struct TestRunAttr {
     pub cpu: u32,
 }
 
+/// The part of `union bpf_attr` for `BPF_LINK_CREATE` with `uprobe_multi`.
+#[repr(C)]
+#[derive(Default)]
+pub struct MultiLinkAttr {
+    pub program: u32,
+    pub target: u32,
+    pub attach_type: u32,
+    pub flags: u32,
+    pub path: u64,
+    pub offsets: u64,
+    pub ref_ctr_offsets: u64,
+    pub cookies: u64,
+    pub count: u32,
+    pub multi_flags: u32,
+    pub pid: u32,
+    pub reserved: u32,
+}
+
 /// The part of `union bpf_attr` for `BPF_PROG_LOAD` up to `attach_btf_id`.
 #[repr(C)]
 #[derive(Default)]

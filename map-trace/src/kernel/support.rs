@@ -93,6 +93,7 @@ const ROWS: &[Row] = &[
             CheckState::Degraded,
         )
     }),
+    row("programs", "tracing at all", probes::programs),
     row("timer-programs", "PTE sampling on a timer", |_| {
         probes::loads(
             bpf_probe::program(ProgramType::PerfEvent),
@@ -148,7 +149,7 @@ const ROWS: &[Row] = &[
     row("go", "building Go workloads only", probes::go),
 ];
 
-/// Looks at everything. Takes some 20 ms.
+/// Looks at everything. Takes some 200 ms, most of them for the verifier.
 pub fn checks() -> Vec<Check> {
     let context = Context {
         privilege: Privilege::current(),

@@ -1,5 +1,7 @@
 //! The probes behind the rows of `support`.
 
+mod programs;
+
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -12,6 +14,8 @@ use super::host::{self, PageTableFacts};
 use super::support::{Context, Finding, KERNEL_FLOOR};
 use super::{bpf_probe, offsets, support, tracepoint_args};
 use crate::model::check::CheckState;
+
+pub(super) use programs::programs;
 
 /// Descriptors below which a session may run out of them.
 const FEW_FILES: u64 = 1024;
@@ -130,10 +134,16 @@ pub(super) fn uprobes(_: &Context) -> Finding {
         bpf_probe::program(bpf_probe::ProgramType::Kprobe),
         CheckState::Degraded,
     );
-    match (loads.state, bpf_probe::uprobe_multi()) {
-        (CheckState::Ok, Ok(())) => Finding::ok("loads, many attach at once"),
-        (CheckState::Ok, Err(_)) => Finding::degraded("loads; one by one, which takes longer")
-            .fix("use Linux 6.6 or later for uprobe_multi links"),
+    match (loads.state, bpf_probe::cookie(), bpf_probe::uprobe_multi()) {
+        (CheckState::Ok, Err(_), _) => Finding::degraded(
+            "loads, but cannot tell where it was hit: maps are known by stacks only",
+        )
+        .fix("use Linux 5.15 or later for bpf_get_attach_cookie"),
+        (CheckState::Ok, Ok(()), Ok(())) => Finding::ok("loads, many attach at once"),
+        (CheckState::Ok, Ok(()), Err(_)) => {
+            Finding::degraded("loads; one by one, which takes longer")
+                .fix("use Linux 6.6 or later for uprobe_multi links")
+        }
         _ => loads,
     }
 }

@@ -19,7 +19,8 @@ use map_trace_common::census::{CensusPlace, MAX_CENSUS_PLACES};
 use map_trace_common::place::{Goroutines, MAX_BINARIES, MAX_PLACES, Place};
 use map_trace_common::process::Process;
 
-use super::bpf_call::{self, Command};
+use super::bpf_call::{self, Command, MultiLinkAttr};
+use super::bpf_probe;
 use super::object::{Object, ObjectError, Shared};
 use super::perf_uprobe::PerfUprobe;
 use super::programs::{Form, ProgramError, Programs, UPROBE_MULTI};
@@ -35,26 +36,10 @@ pub enum UprobeError {
     Open { name: String, source: io::Error },
     #[error("the kernel refused {count} uprobes: {source}")]
     Attach { count: usize, source: io::Error },
+    #[error("probes need Linux 5.15 (bpf_get_attach_cookie)")]
+    NoCookies,
     #[error("no more than {0} can be probed")]
     Full(&'static str),
-}
-
-/// The part of `union bpf_attr` for `BPF_LINK_CREATE` with `uprobe_multi`.
-#[repr(C)]
-#[derive(Default)]
-struct LinkAttr {
-    program: u32,
-    target: u32,
-    attach_type: u32,
-    flags: u32,
-    path: u64,
-    offsets: u64,
-    ref_ctr_offsets: u64,
-    cookies: u64,
-    count: u32,
-    multi_flags: u32,
-    pid: u32,
-    reserved: u32,
 }
 
 /// How probes of one file are held.
@@ -273,7 +258,11 @@ impl Loaded {
         first: u32,
     ) -> Result<Vec<PerfUprobe>, UprobeError> {
         if self.single.is_none() {
-            self.single = Some(self.programs.load(self.name, Form::Uprobe)?);
+            let loaded = self.programs.load(self.name, Form::Uprobe);
+            if loaded.is_err() && bpf_probe::cookie().is_err() {
+                return Err(UprobeError::NoCookies);
+            }
+            self.single = Some(loaded?);
         }
         let program = self.single.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let places: Vec<(u64, u64)> = offsets.iter().copied().zip(u64::from(first)..).collect();
@@ -315,14 +304,14 @@ fn identity(found: &Metadata) -> (u64, u64) {
 fn link(program: RawFd, path: &str, offsets: &[u64], first: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path).unwrap_or_default();
     let cookies: Vec<u64> = (u64::from(first)..).take(offsets.len()).collect();
-    let attr = LinkAttr {
+    let attr = MultiLinkAttr {
         program: program.cast_unsigned(),
         attach_type: UPROBE_MULTI,
         path: path.as_ptr() as u64,
         offsets: offsets.as_ptr() as u64,
         cookies: cookies.as_ptr() as u64,
         count: offsets.len() as u32,
-        ..LinkAttr::default()
+        ..MultiLinkAttr::default()
     };
     // SAFETY: path, offsets and cookies live until the end of this function and have `count` entries.
     unsafe { bpf_call::descriptor(Command::LinkCreate, &attr) }
