@@ -13,7 +13,7 @@ use crate::model::event::{
     AggregateLine, Context, EventKind, ExecEvent, MemoryCallEvent, Mode, PageFaultEvent,
     PteSampleEvent, SignalEvent,
 };
-use crate::model::header::{FooterLine, HeaderLine};
+use crate::model::header::{FooterLine, HeaderLine, Probe};
 use crate::model::loss::Loss;
 use crate::model::runtime::{FatalErrorEvent, RuntimeSummary};
 use crate::model::summary::{Executable, Program, SUMMARY_SCHEMA, Summary};
@@ -333,6 +333,11 @@ impl Fold {
             }
             .known(),
             fatal_errors: self.fatal_errors,
+            not_probed: if header.probes.iter().any(Probe::is_structure) {
+                Vec::new()
+            } else {
+                header.not_probed
+            },
             not_counted: footer.not_counted,
             entries: footer.entries,
             claims: footer.claims,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{OTHER, Recorder, summarize};
 use crate::model::event::{Context, EventKind, MemoryCallEvent, Mode, PageFaultEvent};
-use crate::model::header::{FooterLine, HeaderLine, TRACE_SCHEMA};
+use crate::model::header::{FooterLine, HeaderLine, Probe, TRACE_SCHEMA};
 use crate::model::loss::Loss;
 use crate::model::summary::{Count, CountKind, Summary};
 use crate::model::{Address, Cause, FaultCode, Operation, TraceLine};
@@ -132,6 +132,23 @@ fn a_trace_without_footer_concludes_nothing() {
     assert!(cut.cut_short && !cut.complete() && !cut.loss.sums());
     assert_eq!(cut.events.page_fault, 1);
     assert_eq!(cut.duration_ns, 1);
+}
+
+#[test]
+fn why_no_program_could_be_probed_is_said_unless_one_was() {
+    let why = vec!["./app: the kernel is too old".to_owned()];
+    let mut header = HeaderLine {
+        not_probed: why.clone(),
+        ..head()
+    };
+    let (live, saved) = both(&header, &[], &FooterLine::default());
+    assert_eq!((&live.not_probed, &saved.not_probed), (&why, &why));
+    header.probes.push(Probe {
+        name: Probe::STRUCTURE.to_owned(),
+        ..Probe::default()
+    });
+    let (live, _) = both(&header, &[], &FooterLine::default());
+    assert_eq!(live.not_probed, Vec::<String>::new());
 }
 
 #[test]

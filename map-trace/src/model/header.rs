@@ -41,6 +41,16 @@ pub struct Probe {
     pub emits: Vec<String>,
 }
 
+impl Probe {
+    /// The program on the functions of maps, by its name.
+    pub const STRUCTURE: &'static str = "structure";
+
+    /// It tells of maps.
+    pub fn is_structure(&self) -> bool {
+        self.name == Self::STRUCTURE
+    }
+}
+
 /// How page-table entries were made readable, and what to keep in mind about them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -270,6 +270,9 @@ pub struct Summary {
     /// Fatal errors and panics that ended Go programs; the first 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fatal_errors: Vec<super::runtime::FatalErrorEvent>,
+    /// Why no program could be probed, so that maps are known by stacks only; empty when one was, or none has maps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_probed: Vec<String>,
     /// Operations that were not counted, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<String>,

@@ -46,6 +46,9 @@ pub fn remarks(summary: &Summary) -> Vec<Remark> {
             count(summary.loss.maps, "fact")
         )));
     }
+    if let Some(why) = summary.not_probed.first() {
+        remarks.push(Remark::bad(format!("maps are known by stacks only: {why}")));
+    }
     remarks.push(controls(summary));
     remarks.push(calibration(summary));
     remarks
@@ -253,6 +256,15 @@ pub fn title(summary: &Summary, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_could_not_be_probed_is_said_with_the_reason() {
+        let mut summary = crate::output::samples::go_growth();
+        summary.not_probed = vec!["./app: the kernel is too old".to_owned()];
+        let said = remarks(&summary).into_iter().map(|remark| remark.text);
+        let wanted = "maps are known by stacks only: ./app: the kernel is too old";
+        assert!(said.into_iter().any(|text| text == wanted));
+    }
 
     #[test]
     fn more_maps_than_are_kept_are_said_and_lose_no_event() {

@@ -207,7 +207,7 @@ impl Probes {
                 "single-stepped"
             };
             self.told.push(Probe {
-                name: "structure".to_owned(),
+                name: Probe::STRUCTURE.to_owned(),
                 attach_point: format!("{means}:{}:{} ({class})", name.display(), planned.name),
                 emits: counted
                     .then(|| kind_word(planned.place.kind).to_owned())
