@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod demo;
+mod kernels;
 mod layers;
 #[cfg(test)]
 mod licences;
@@ -45,6 +46,8 @@ enum Step {
     Run(program::Options),
     /// Measure the speed targets against running bare
     Bench(bench::Options),
+    /// Run on other kernels, in machines emulated in software: fetches them, boots, traces, compares
+    Kernels(kernels::Options),
     /// Write the JSON schemas of trace and summary into docs/schema/
     Schema,
     /// Check who imports whom, and how long the files are
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Step::Run(options) => return exit_code(program::run(&options)),
         Step::Prove(options) => return exit_code(prove::run(&options)),
         Step::Bench(options) => bench::run(&options),
+        Step::Kernels(options) => kernels::run(&options),
         Step::Schema => schema::run(),
         Step::Layers => layers::run(),
     };
