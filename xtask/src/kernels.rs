@@ -79,7 +79,7 @@ fn programs(binary: PathBuf) -> Result<Vec<Installed>> {
     }];
     programs.extend(cases::C_PROGRAMS.map(|name| Installed {
         from: c.join(name),
-        to: format!("work/{name}"),
+        to: format!("programs/{name}"),
     }));
     let toolchains = workloads::go_toolchains();
     let (Some(oldest), Some(newest)) = (toolchains.first(), toolchains.last()) else {
@@ -89,7 +89,7 @@ fn programs(binary: PathBuf) -> Result<Vec<Installed>> {
         let plain = workloads::Flavour::Plain;
         let from = workloads::build_go_program(toolchain, plain, "operations")
             .with_context(|| format!("building a workload with {}", toolchain.version))?;
-        let to = format!("work/{name}");
+        let to = format!("programs/{name}");
         programs.push(Installed { from, to });
     }
     Ok(programs)

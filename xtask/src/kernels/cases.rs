@@ -29,7 +29,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "first_touch",
         options: "",
-        command: "/work/first_touch 1000",
+        command: "/programs/first_touch 1000",
         rules: &[
             "page_fault on $start-$end == $first_touch",
             "page_fault where cause=first_touch on $start-$end == $first_touch",
@@ -39,7 +39,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "zero_read",
         options: "",
-        command: "/work/zero_read 500",
+        command: "/programs/zero_read 500",
         rules: &[
             "page_fault where cause=zero_page_read on $start-$end == $zero_page_read",
             "page_fault where cause=zero_page_cow on $start-$end == $zero_page_cow",
@@ -50,7 +50,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "mprotect_flips",
         options: "",
-        command: "/work/mprotect_flips 500",
+        command: "/programs/mprotect_flips 500",
         rules: &[
             "mprotect on $start-$end == $mprotect",
             "page_fault on $start-$end == 1",
@@ -60,7 +60,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "segv",
         options: "",
-        command: "/work/segv 50",
+        command: "/programs/segv 50",
         rules: &[
             "signal where signal=SIGSEGV,handled=true == $signals",
             "page_fault where cause=protection on $start-$end == $signals",
@@ -71,7 +71,7 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "fork_cow",
         options: "",
-        command: "/work/fork_cow 300",
+        command: "/programs/fork_cow 300",
         rules: &[
             "page_fault where cause=first_touch on $start-$end == $first_touch",
             "page_fault where cause=anon_cow on $start-$end == $anon_cow",
@@ -81,28 +81,28 @@ pub const CASES: [Case; 9] = [
     Case {
         name: "region",
         options: "--region touch=write_each",
-        command: "/work/first_touch 300",
+        command: "/programs/first_touch 300",
         rules: &["page_fault during touch == $first_touch"],
         counted: &[],
     },
     Case {
         name: "watch",
         options: "--watch counter",
-        command: "/work/watched 20",
+        command: "/programs/watched 20",
         rules: &["watch_hit == $writes"],
         counted: &[],
     },
     Case {
         name: "go_old",
         options: "--census full",
-        command: "/work/go_old -rounds 10",
+        command: "/programs/go_old -rounds 10",
         rules: &["mprotect during iterate == 0"],
         counted: OPERATIONS,
     },
     Case {
         name: "go_new",
         options: "--census full --pte full",
-        command: "/work/go_new -rounds 10",
+        command: "/programs/go_new -rounds 10",
         rules: &["mprotect during iterate == 0"],
         counted: OPERATIONS,
     },
