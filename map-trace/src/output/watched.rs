@@ -1,6 +1,6 @@
 //! Watched memory in words: its mapping as in /proc/PID/maps, flags as in smaps, page size, page and entry.
 
-use super::plain::{bytes, clean, duration};
+use super::plain::{bytes, clean, count, duration};
 use crate::model::Pte;
 use crate::model::summary::Summary;
 use crate::model::watched::{Looked, MemoryFacts, WatchedMemory};
@@ -14,9 +14,14 @@ pub struct Told {
     pub facts: Vec<String>,
 }
 
-/// Everything watched, in words.
+/// Everything watched, in words; first how often its words were written.
 pub fn told(summary: &Summary) -> Vec<Told> {
-    summary.watched.iter().take(MAX_ITEMS).map(item).collect()
+    let hits = (summary.events.watch_hit != 0).then(|| Told {
+        heading: format!("words: {}", count(summary.events.watch_hit, "write")),
+        facts: Vec::new(),
+    });
+    let items = summary.watched.iter().take(MAX_ITEMS).map(item);
+    hits.into_iter().chain(items).collect()
 }
 
 fn item(memory: &WatchedMemory) -> Told {
@@ -116,6 +121,17 @@ mod tests {
     use super::*;
     use crate::model::Address;
     use crate::model::watched::PageFacts;
+
+    #[test]
+    fn writes_to_watched_words_are_told_and_none_are_not() {
+        let mut summary = Summary::default();
+        assert!(told(&summary).is_empty());
+        summary.events.watch_hit = 1_000;
+        let [item] = &told(&summary)[..] else {
+            panic!("one item")
+        };
+        assert_eq!(item.heading, "words: 1,000 writes");
+    }
 
     #[test]
     fn watched_memory_is_told_with_its_mapping_and_its_end() {
