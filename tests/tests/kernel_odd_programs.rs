@@ -16,7 +16,7 @@ use std::process::{Child, Command};
 
 use map_trace::model::summary::CountKind;
 use map_trace_tests::{
-    Flavour, GoToolchain, Session, Strip, Traced, asked_go, c, gated, go, go_toolchains,
+    Flavour, GoToolchain, Live, Session, Strip, Traced, asked_go, c, gated, go, go_toolchains,
     require_root,
 };
 
@@ -206,14 +206,14 @@ impl Waiting {
     /// Attaches, lets the loops run, and ends the recording while the program still lives: mappings whose changes were
     /// lost can be read until then.
     fn traced(self, pid: u32) -> Traced {
-        self.traced_beside(pid, || ())
+        self.traced_beside(pid, |_| ())
     }
 
     /// The same, with something else done while it is recorded.
-    fn traced_beside(mut self, pid: u32, beside: impl FnOnce()) -> Traced {
+    fn traced_beside(mut self, pid: u32, beside: impl FnOnce(&Live)) -> Traced {
         let mut live = Session::attach(&[pid]).in_full().live();
         live.wait_for_error("map-trace: recording");
-        beside();
+        beside(&live);
         let mut stdin = self.child.stdin.take().expect("a pipe");
         stdin.write_all(b"x").expect("the program reads");
         let mut line = String::new();
@@ -276,8 +276,9 @@ fn stacks_have_names_though_changes_of_mappings_were_lost() {
     command.args(["-gate", "-iterations", "40"]);
     let waiting = Waiting::start(command);
     let pid = waiting.pid(&program);
-    // Every process's changes go through the rings, which hold some thousands between two looks.
-    let storm = || {
+    // Every process's changes go through the rings, which hold some thousands; nobody looks at them meanwhile.
+    let storm = |live: &Live| {
+        live.signal(libc::SIGSTOP);
         let map = || {
             // SAFETY: new memory where the kernel chooses, taken away again; nothing is in it.
             unsafe {
@@ -288,6 +289,7 @@ fn stacks_have_names_though_changes_of_mappings_were_lost() {
             }
         };
         (0..50_000).for_each(|_| map());
+        live.signal(libc::SIGCONT);
     };
     let traced = waiting.traced_beside(pid, storm);
     let loss = &traced.summary.loss;
